@@ -1,0 +1,3 @@
+"""Failover drills for AI gateways: scenarios, plan, run, history, measurements, verdict."""
+
+__version__ = "0.1.0"

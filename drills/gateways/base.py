@@ -1,0 +1,80 @@
+"""What a gateway adapter is: find the legs in the gateway's own config, and say how to start it routed through us.
+
+An adapter reads files and decides; it starts nothing itself. The runner starts and stops what `launch` describes.
+Optional abilities are optional protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from drills.legs import Leg
+
+
+class Discovery(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter found in a config, without starting anything.
+
+    entry_model: the model name that the load asks the gateway for.
+    legs: in the order in which the gateway would use them, then legs that no fallback leads to (role None).
+    config_sha256: hex digest of the user's config file, byte for byte.
+    notes: what a person should know (which entry was chosen and why, parts of the config a drill leaves out).
+    """
+
+    legs: tuple[Leg, ...]
+    entry_model: str
+    config_file: str
+    config_sha256: str
+    notes: tuple[str, ...] = ()
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """How to start the gateway. `env` is the whole environment. Paths are absolute.
+
+    files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
+    before the start and deletes after it. ready_path: answers 200 when the gateway is ready. chat_path: where the
+    load posts OpenAI chat completions. request_headers: sent with each request of the load (credentials).
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    base_url: str
+    ready_path: str
+    chat_path: str
+    request_headers: tuple[tuple[str, str], ...]
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    start_timeout_s: float = 60.0
+    own_events: str | None = None
+
+
+class Progress(Protocol):
+    """How long work reports itself: one short line each."""
+
+    def __call__(self, line: str, /) -> None: ...
+
+
+class Gateway(Protocol):
+    """An adapter to one kind of gateway."""
+
+    name: str
+
+    def discover(self, config: Path | None, model: str | None) -> Discovery:
+        """Read the user's config (the shipped sample when None) and find the legs. `model` overrides the entry.
+
+        Raises `UsageProblem` with a place for each thing that is wrong with the config.
+        """
+
+    def prepare(self, progress: Progress) -> str:
+        """Make sure the gateway is installed; return its version. Idempotent; later runs need no network.
+
+        Raises `UsageProblem` with one clear message when it cannot be had.
+        """
+
+    def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
+        """How to start the gateway on a loopback port with every leg's base URL replaced by `leg_urls[leg.name]`
+        (scheme, host and port only). The user's config stays untouched; the private copy is in `Launch.files`."""

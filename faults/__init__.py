@@ -1,0 +1,1 @@
+"""The fault catalogue: one file per fault, and the planes that carry faults out."""

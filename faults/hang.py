@@ -1,0 +1,24 @@
+"""hang: accepted and never answered."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from faults.base import Decision, Fault, Hang, RequestSeen
+
+
+@dataclass(frozen=True)
+class Hanging(Fault):
+    """The leg accepts connections and requests and never answers.
+
+    What an overloaded or deadlocked service behind a healthy load balancer looks like: connect timeouts do not help,
+    only read timeouts do. Requests still held when the fault clears are passed on to the leg then.
+    """
+
+    kind = "hang"
+    colour = "#d6604d"
+
+    def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
+        """Every request hangs."""
+        return Hang()

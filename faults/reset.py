@@ -1,0 +1,23 @@
+"""reset: the connection dies under the request."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from faults.base import Decision, Fault, RequestSeen, Reset
+
+
+@dataclass(frozen=True)
+class Resetting(Fault):
+    """The leg accepts the connection and answers every request with a TCP reset.
+
+    The request was written, so the caller cannot know whether the provider worked on it and billed it.
+    """
+
+    kind = "reset"
+    colour = "#8c510a"
+
+    def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
+        """Every request is reset."""
+        return Reset()

@@ -1,0 +1,1 @@
+"""Scenario files and sample gateway configs that ship with the tool: data."""
