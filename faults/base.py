@@ -32,7 +32,8 @@ class Connections(enum.StrEnum):
 
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
-    since the fault became effective, from 0."""
+    since the fault became effective, from 0.
+    """
 
     leg: str
     surface: str
@@ -69,7 +70,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 
 class CutStream(msgspec.Struct, frozen=True, tag="cut"):
     """Let `after_events` events of a streamed answer through, then end the connection: `rst` or `fin` (a FIN inside
-    the chunked body, without its terminator)."""
+    the chunked body, without its terminator).
+    """
 
     after_events: int
     how: str

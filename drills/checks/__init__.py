@@ -1,0 +1,1 @@
+"""Checks: pure functions from measurements to findings, one file each."""

@@ -77,4 +77,5 @@ class Gateway(Protocol):
 
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """How to start the gateway on a loopback port with every leg's base URL replaced by `leg_urls[leg.name]`
-        (scheme, host and port only). The user's config stays untouched; the private copy is in `Launch.files`."""
+        (scheme, host and port only). The user's config stays untouched; the private copy is in `Launch.files`.
+        """

@@ -50,7 +50,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 class StreamReply(msgspec.Struct, frozen=True, kw_only=True):
     """A streamed HTTP answer: `opening` is sent at the time to first token, then one element of `tokens` each
-    token interval, then `closing` at once. Each element is whole events of the dialect."""
+    token interval, then `closing` at once. Each element is whole events of the dialect.
+    """
 
     status: int
     headers: Headers
@@ -108,15 +109,18 @@ class Provider(Protocol):
 
     def status(self, status: int, call: Call, request_id: str, retry_after_s: float | None = None) -> Reply:
         """The vendor's own body for a bare status code: the kind that the vendor uses for it, or its envelope with
-        a generic message when the vendor has none."""
+        a generic message when the vendor has none.
+        """
 
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """A minimal valid request for a model, carrying `text` as the last user message, with dummy credentials."""
 
     def read(self, stream: bool, body: bytes) -> str:
         """The answer's text out of a complete successful body, whole or streamed. Raises `ValueError` when the body
-        is not a complete, well-formed, successful answer of the dialect (missing terminator, in-band error, ...)."""
+        is not a complete, well-formed, successful answer of the dialect (missing terminator, in-band error, ...).
+        """
 
     def count_events(self, data: bytes, pending: bytes) -> tuple[tuple[int, ...], bytes]:
         """Find event boundaries in a streamed body. Given the unconsumed `pending` bytes and the new `data`, return
-        the offsets in `pending + data` just after each complete event, and the bytes still pending."""
+        the offsets in `pending + data` just after each complete event, and the bytes still pending.
+        """

@@ -1,0 +1,301 @@
+"""The history's vocabulary: every event of a run, as data.
+
+Times are seconds on the run's clock (CLOCK_MONOTONIC minus the run's origin), stamped by the process in which the
+event happened. Wall time stands once, in `RunStarted`. Nothing is rounded or aggregated here.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from drills.legs import Leg
+from drills.marks import Shape
+
+SCHEMA = "failover-drill/history/1"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of every event."""
+
+
+class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A phase of the timeline, with the faults that are on in it."""
+
+    name: str
+    start_s: float
+    end_s: float
+    faults: tuple[str, ...]
+
+
+class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault of the timeline: which legs it hits, and from when to when it is asked for."""
+
+    id: str
+    kind: str
+    legs: tuple[str, ...]
+    start_s: float
+    end_s: float
+    selector: str
+    settings: dict[str, str | int | float | bool | None]
+    connection_level: bool
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The scenario's expectations as plain numbers; None where nothing is expected."""
+
+    switchover_within_s: float | None = None
+    failback_within_s: float | None = None
+    lost_at_most: int | None = None
+    slow_at_most: int | None = None
+    attempts_per_request_at_most: float | None = None
+    detour_at_most_s: float | None = None
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
+    """The first line of a history: all that is needed to judge the rest of it again."""
+
+    schema: str
+    tool_version: str
+    started_at: str
+    origin_s: float
+    seed: int
+    scenario_name: str
+    scenario_file: str
+    scenario_sha256: str
+    objective: str
+    gateway: str
+    gateway_version: str
+    config_file: str
+    config_sha256: str
+    entry_model: str
+    notes: tuple[str, ...]
+    legs: tuple[Leg, ...]
+    phases: tuple[PhasePlan, ...]
+    faults: tuple[FaultPlan, ...]
+    limits: Limits
+    rate_per_s: float
+    arrivals: int
+    deadline_s: float
+    slow_s: float | None
+    environment: dict[str, str]
+
+
+class Via(enum.StrEnum):
+    """Which way a probe went."""
+
+    DIRECT = "direct"
+    """Straight to the leg, past the plane."""
+    PLANE = "plane"
+    """Through the plane to the leg, past the gateway."""
+    GATEWAY = "gateway"
+    """Through the gateway, as callers go."""
+
+
+class Probe(Event, frozen=True, kw_only=True, tag="probe"):
+    """A request of the tool's own, not part of the load. `error` is empty when the answer was whole."""
+
+    id: str
+    leg: str | None
+    via: Via
+    stream: bool
+    sent_s: float
+    first_token_s: float | None
+    done_s: float
+    error: str
+
+
+class PhaseStarted(Event, frozen=True, kw_only=True, tag="phase_started"):
+    """The runner reached a phase."""
+
+    phase: str
+    at_s: float
+
+
+class ArrivalSent(Event, frozen=True, kw_only=True, tag="arrival_sent"):
+    """A request of the load was handed to the HTTP client."""
+
+    seq: int
+    id: str
+    stream: bool
+    due_s: float
+    sent_s: float
+
+
+class Ending(enum.StrEnum):
+    """How the caller's request ended, before anybody judged the text."""
+
+    COMPLETE = "complete"
+    """A success status and a body that ended as HTTP and the dialect demand."""
+    UNTERMINATED = "unterminated"
+    """A success status and a body that ended politely, but without the dialect's end marks."""
+    MALFORMED = "malformed"
+    """A success status and a body that is not of the dialect."""
+    STATUS = "status"
+    """An HTTP error status."""
+    IN_BAND = "in_band"
+    """A success status and then an error inside the body."""
+    REFUSED = "refused"
+    """No connection: the request was never written."""
+    BROKEN = "broken"
+    """The connection died after some of the answer had come."""
+    VANISHED = "vanished"
+    """The connection died after the request was written and before anything came back."""
+    DEADLINE = "deadline"
+    """The caller's deadline passed."""
+    CANCELLED = "cancelled"
+    """The drill was stopped while the request was under way."""
+
+
+class ArrivalDone(Event, frozen=True, kw_only=True, tag="arrival_done"):
+    """A request of the load ended. `shape`, `legs` and `words` say what its text was, judged against its mark.
+
+    claimed: what the gateway's own headers say about who served, for a cross-check; never the truth.
+    detail: a short piece of what came back, cleaned of control characters and secrets.
+    """
+
+    seq: int
+    first_byte_s: float | None
+    first_token_s: float | None
+    done_s: float
+    ending: Ending
+    status: int | None
+    shape: Shape | None
+    legs: tuple[str, ...]
+    words: int
+    claimed: str = ""
+    detail: str = ""
+
+
+class ArrivalNotStarted(Event, frozen=True, kw_only=True, tag="arrival_not_started"):
+    """The load could not send a request that was due."""
+
+    seq: int
+    due_s: float
+    why: str
+
+
+class AttemptReceived(Event, frozen=True, kw_only=True, tag="attempt_received"):
+    """A request of the gateway reached a leg's plane. `id` is the mark's id, empty when it carried none."""
+
+    attempt: int
+    leg: str
+    id: str
+    surface: str
+    operation: str
+    model: str
+    stream: bool
+    received_s: float
+
+
+class AttemptResult(enum.StrEnum):
+    """How an attempt ended, as the plane saw it."""
+
+    ANSWERED = "answered"
+    """The leg's whole answer was passed on."""
+    FAULTED = "faulted"
+    """A fault answered, cut or reset it."""
+    ABANDONED = "abandoned"
+    """The gateway went away before the answer was whole."""
+    LEG_FAILED = "leg_failed"
+    """The leg itself failed without a fault."""
+
+
+class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
+    """An attempt ended. `faults` are the ids of every fault that touched it."""
+
+    attempt: int
+    answered_s: float | None
+    done_s: float
+    status: int | None
+    result: AttemptResult
+    faults: tuple[str, ...]
+    detail: str = ""
+
+
+class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
+    """A TCP connect to a blackholed leg, seen waiting. It carries no id: no byte of a request was ever sent."""
+
+    leg: str
+    seen_s: float
+    faults: tuple[str, ...]
+
+
+class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
+    """The runner asked a plane for a fault."""
+
+    fault: str
+    at_s: float
+
+
+class FaultEffective(Event, frozen=True, kw_only=True, tag="fault_effective"):
+    """From `at_s` on, every connection of the legs meets the fault. The transition began at `began_s`.
+
+    cut: connections that were reset; held: connections that went silent.
+    """
+
+    fault: str
+    legs: tuple[str, ...]
+    began_s: float
+    at_s: float
+    cut: int = 0
+    held: int = 0
+
+
+class FaultClearRequested(Event, frozen=True, kw_only=True, tag="fault_clear_requested"):
+    """The runner asked a plane to end a fault."""
+
+    fault: str
+    at_s: float
+
+
+class FaultCleared(Event, frozen=True, kw_only=True, tag="fault_cleared"):
+    """From `at_s` on, no connection of the legs meets the fault. `why` is empty when the runner asked for it."""
+
+    fault: str
+    began_s: float
+    at_s: float
+    why: str = ""
+
+
+class PlaneTrouble(Event, frozen=True, kw_only=True, tag="plane_trouble"):
+    """A plane could not do what it was asked, or met something unexpected. Makes the drill invalid."""
+
+    at_s: float
+    what: str
+
+
+class GatewayLine(Event, frozen=True, kw_only=True, tag="gateway"):
+    """Something happened to the gateway's process: `starting`, `ready`, `stopped`, or `died` while in use."""
+
+    at_s: float
+    what: str
+    detail: str = ""
+
+
+class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
+    """The last line of a history. `interrupted` is empty, or says what stopped the run."""
+
+    at_s: float
+    interrupted: str = ""
+
+
+AnyEvent = (
+    RunStarted
+    | Probe
+    | PhaseStarted
+    | ArrivalSent
+    | ArrivalDone
+    | ArrivalNotStarted
+    | AttemptReceived
+    | AttemptDone
+    | ConnectHung
+    | FaultRequested
+    | FaultEffective
+    | FaultClearRequested
+    | FaultCleared
+    | PlaneTrouble
+    | GatewayLine
+    | RunEnded
+)

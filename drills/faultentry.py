@@ -1,0 +1,79 @@
+"""An entry of `faults` in a scenario: `- status: {role: primary, code: 503}`.
+
+The catalogue of faults decides which kinds and settings there are, so a new fault file is all that a new fault needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Self
+
+from drills.binding import bind_together, fields_of
+from drills.legs import ROLES, SELECTOR_KEYS, Selector
+from drills.problems import Place, Problem, choices
+from drills.yamlsource import MappingNode, Node, is_null, place_of, shown
+from faults.base import Fault, kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenFault:
+    """An entry of `faults`: one fault kind, and below it the selector's keys together with the fault's settings."""
+
+    noun: ClassVar[str] = "a fault"
+
+    kind: str
+    fault: Fault
+    selector: Selector
+    place: Place
+
+    @classmethod
+    def from_node(cls, node: Node, problems: list[Problem]) -> Self | None:
+        """The fault of one entry; None with the problems added."""
+        if not isinstance(node, MappingNode) or len(node.entries) != 1:
+            what = "a fault is one kind with its legs and settings, such as `- blackhole: {role: primary}`"
+            if isinstance(node, MappingNode) and node.entries:
+                what += f"; here are {len(node.entries)} keys: {', '.join(key.text[:60] for key, _ in node.entries)}"
+            problems.append(Problem(what, node.place))
+            return None
+        key, value = node.entries[0]
+        if key.text not in catalogue():
+            what = f"unknown fault {shown(key.text)}; {choices(key.text[:60], catalogue())}"
+            problems.append(Problem(what, key.place))
+            return None
+        if is_null(value) or (isinstance(value, MappingNode) and not _names_legs(value)):
+            what = f"fault {key.text!r} says nowhere which legs it hits; add one of {', '.join(SELECTOR_KEYS)}"
+            problems.append(Problem(what, key.place))
+        if is_null(value):
+            return None
+        before = len(problems)
+        bound = bind_together(value, (Selector, catalogue()[key.text]), problems, f"fault {key.text!r}")
+        if bound is None:
+            return None
+        selector, fault = bound
+        problems.extend(_unknown_roles(value, selector))
+        return cls(kind=key.text, fault=fault, selector=selector, place=key.place) if len(problems) == before else None
+
+
+def _names_legs(node: MappingNode) -> bool:
+    return any(key.text in SELECTOR_KEYS for key, _ in node.entries)
+
+
+def _unknown_roles(node: Node, selector: Selector) -> Iterator[Problem]:
+    for key in ("role", "cloud_of", "region_of"):
+        role = getattr(selector, key)
+        if role is not None and role not in ROLES and re.fullmatch(r"level-([6-9]|[1-9]\d+)", role) is None:
+            what = f"{key!r} takes a role, and {shown(role)} is none; {choices(role[:60], ROLES)}, level-6, ..."
+            yield Problem(what, place_of(node, key))
+
+
+@cache
+def catalogue() -> dict[str, type[Fault]]:
+    """Every fault kind. Raises `TypeError` when a fault's setting has the name of a selector key."""
+    for kind, cls in kinds().items():
+        taken = {field.key for field in fields_of(cls)} & set(SELECTOR_KEYS)
+        if taken:
+            raise TypeError(f"fault {kind!r}: a setting cannot be called {', '.join(sorted(taken))}: it selects legs")
+    return kinds()

@@ -1,0 +1,238 @@
+"""Which wire dialect a LiteLLM deployment speaks and which fault domains it sits in. Tables and pure functions.
+
+Source of the rules: LiteLLM 1.106.2, `litellm_core_utils/get_llm_provider_logic.py` (provider of a model string),
+`llms/bedrock/base_aws_llm.py` and `llms/vertex_ai/vertex_llm_base.py` (regions and default base URLs).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+DIALECTS = {
+    "anthropic": "anthropic",
+    "azure": "azure",
+    "bedrock": "bedrock",
+    "gemini": "gemini",
+    "openai": "openai",
+    "vertex_ai": "vertex",
+    "vertex_ai_beta": "vertex",
+}
+"""LiteLLM's provider -> the dialect of `drills.providers`."""
+
+COMPATIBLE_BASES = {
+    "cerebras": "https://api.cerebras.ai/v1",
+    "custom_openai": "",
+    "deepseek": "https://api.deepseek.com/beta",
+    "fireworks_ai": "https://api.fireworks.ai/inference/v1",
+    "groq": "https://api.groq.com/openai/v1",
+    "hosted_vllm": "",
+    "litellm_proxy": "",
+    "mistral": "https://api.mistral.ai/v1",
+    "nvidia_nim": "https://integrate.api.nvidia.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "perplexity": "https://api.perplexity.ai",
+    "sambanova": "https://api.sambanova.ai/v1",
+    "together_ai": "https://api.together.xyz/v1",
+    "xai": "https://api.x.ai/v1",
+}
+"""Providers that speak the OpenAI dialect, with the base URL LiteLLM calls when the config names none."""
+
+SUPPORTED = tuple(sorted({*DIALECTS, *COMPATIBLE_BASES}))
+
+_BARE = (
+    (re.compile(r"(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer)\..+"), "bedrock"),
+    (re.compile(r"claude-.+"), "anthropic"),
+    (re.compile(r"(?:ft:)?(?:gpt-|chatgpt-|o\d|text-embedding-|dall-e|whisper|tts-|davinci|babbage|omni-).*"), "openai"),
+    (re.compile(r"gemini-.+"), "vertex_ai"),
+)
+"""LiteLLM's inference for a model without a provider prefix. A bare Gemini name means Vertex AI, not the Gemini API."""
+
+_VENDORS = (
+    ("anthropic", r"claude"),
+    ("openai", r"\bgpt|\bo[1345]\b|chatgpt|davinci|text-embedding|dall-e|whisper"),
+    ("google", r"gemini|gemma|palm|bison"),
+    ("meta", r"llama"),
+    ("mistral", r"mistral|mixtral|ministral|codestral|pixtral|magistral|devstral"),
+    ("amazon", r"\bnova|titan"),
+    ("cohere", r"command|cohere"),
+    ("deepseek", r"deepseek"),
+    ("alibaba", r"qwen|qwq"),
+    ("xai", r"grok"),
+    ("ai21", r"jamba|ai21"),
+    ("microsoft", r"\bphi-"),
+    ("moonshot", r"kimi"),
+    ("zai", r"\bglm-"),
+    ("nvidia", r"nemotron"),
+)
+"""Who made a model, by what its name contains; the first match counts (a distilled model is its teacher's name last)."""
+
+_CLOUD_HOSTS = (
+    ("aws", r"\.amazonaws\.com(?:\.cn)?$|\.api\.aws$"),
+    ("azure", r"\.azure\.(?:com|us|cn)$|\.microsoft\.com$"),
+    ("gcp", r"\.googleapis\.com$|\.goog$"),
+    ("openai", r"(?:^|\.)openai\.com$"),
+    ("anthropic", r"(?:^|\.)anthropic\.com$"),
+    ("xai", r"(?:^|\.)x\.ai$"),
+)
+
+_REGION_HOSTS = (
+    re.compile(r"(?:^|\.)bedrock-runtime(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)"),
+    re.compile(r"^(?P<region>[a-z]+-[a-z]+\d+)-aiplatform\.googleapis\.com$"),
+    re.compile(r"^aiplatform\.(?P<region>eu|us)\.rep\.googleapis\.com$"),
+    re.compile(r"^(?P<region>[a-z0-9]+)\.api\.cognitive\.microsoft\.com$"),
+    re.compile(r"\.(?P<region>[a-z0-9]+)\.(?:models|inference(?:\.ml)?)\.(?:ai\.)?azure\.com$"),
+    re.compile(r"^(?P<region>us|eu)\.api\.openai\.com$"),
+)
+
+_CLOUD_OF_DIALECT = {"bedrock": "aws", "azure": "azure", "gemini": "gcp", "vertex": "gcp"}
+_BEDROCK_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
+_BEDROCK_ROUTES = ("converse/", "converse_like/", "invoke/", "async_invoke/", "openai/", "llama/", "deepseek_r1/")
+_LOCAL_HOST = re.compile(r"localhost$|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[^.]+$")
+
+
+@dataclass(frozen=True)
+class Domains:
+    """What is known about one deployment. `base` is the real base URL; `path` is its path, which a private copy keeps."""
+
+    provider: str
+    dialect: str
+    vendor: str
+    model: str
+    cloud: str
+    region: str | None
+    base: str
+
+    @property
+    def path(self) -> str:
+        """The path part of the base URL, without a trailing slash."""
+        return urlsplit(self.base).path.rstrip("/")
+
+
+def provider_of(model: str, custom: str, base: str) -> tuple[str, str]:
+    """LiteLLM's provider for a model string, and the model without that prefix. The provider is what the config
+    says (`custom_llm_provider`, the prefix) or what LiteLLM infers for a bare name; "" when it infers none.
+    """
+    prefix, slash, rest = model.partition("/")
+    if custom:
+        return custom, rest if slash and prefix == custom else model
+    if slash and (prefix in SUPPORTED or prefix.isidentifier()):
+        return prefix, rest
+    for host, name in (("api.openai.com", "openai"), ("api.groq.com", "groq"), ("api.deepseek.com", "deepseek")):
+        if host in base:
+            return name, model
+    return next((name for pattern, name in _BARE if pattern.fullmatch(model)), ""), model
+
+
+def domains(params: Mapping[str, str], env: Mapping[str, str], info: Mapping[str, str]) -> Domains | None:
+    """The dialect and fault domains of a deployment; None when the drill does not speak the provider's dialect.
+
+    params: its litellm_params, resolved, texts only. env: the environment LiteLLM would see. info: its model_info.
+    """
+    base = params.get("api_base") or params.get("base_url") or params.get("aws_bedrock_runtime_endpoint") or ""
+    provider, model = provider_of(params.get("model", ""), params.get("custom_llm_provider", ""), base)
+    dialect = "openai" if provider in COMPATIBLE_BASES else DIALECTS.get(provider)
+    if dialect is None:
+        return None
+    path_region = None
+    if dialect == "bedrock":
+        path_region, model = _bedrock_path(model)
+    region = (
+        region_of_host(_host(base))
+        or params.get("aws_region_name" if dialect == "bedrock" else "")
+        or params.get("vertex_location")
+        or params.get("vertex_ai_location")
+        or params.get("region_name")
+        or info.get("region")
+        or path_region
+        or _region_from_env(dialect, env)
+    )
+    base = base or _default_base(provider, dialect, region)
+    named = info.get("base_model") or params.get("base_model") or model
+    return Domains(
+        provider=provider,
+        dialect=dialect,
+        vendor=vendor_of(named, "openai" if dialect == "azure" else provider),
+        model=model,
+        cloud=_cloud(provider, dialect, base),
+        region=region,
+        base=base,
+    )
+
+
+def vendor_of(model: str, otherwise: str) -> str:
+    """Who made a model, from its name; `otherwise` when the name does not say."""
+    return next((vendor for vendor, pattern in _VENDORS if re.search(pattern, model.lower())), otherwise)
+
+
+def region_of_host(host: str) -> str | None:
+    """The region in a cloud's host name; None where the host does not carry one (Azure resource names do not)."""
+    return next((match["region"] for pattern in _REGION_HOSTS if (match := pattern.search(host))), None)
+
+
+def slug(found: Domains) -> str:
+    """A short name for people out of provider, region and model: `bedrock-us-east-1-claude-sonnet-4-5`."""
+    model = found.model.rsplit("/", 1)[-1]
+    model = re.sub(r"^(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai)\.", "", model)
+    model = re.sub(r"(?:[@-]20\d{6}|-20\d\d-\d\d-\d\d)(?=$|-v\d|:)|-v\d+:\d+$|:\d+$", "", model)
+    model = re.sub(r"-v\d+(?::\d+)?$", "", model) if found.dialect == "bedrock" else model
+    provider = {"vertex_ai": "vertex", "vertex_ai_beta": "vertex"}.get(found.provider, found.provider)
+    parts = [provider, found.region or "", model]
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
+
+
+def _bedrock_path(model: str) -> tuple[str | None, str]:
+    """Region and model id of `us-west-2/...`, `converse/...` or an ARN. An inference profile prefix (`us.`) is part
+    of the model: it says where AWS may run it, not which endpoint is called.
+    """
+    if model.startswith("arn:"):
+        fields = model.split(":")
+        return (fields[3] or None) if len(fields) > 3 else None, model
+    for route in _BEDROCK_ROUTES:
+        model = model.removeprefix(route)
+    region, slash, rest = model.partition("/")
+    if slash and _BEDROCK_REGION.fullmatch(region):
+        return region, rest
+    return (_bedrock_path(model)[0], model) if model.startswith("arn:") else (None, model)
+
+
+def _region_from_env(dialect: str, env: Mapping[str, str]) -> str | None:
+    if dialect == "bedrock":
+        names = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+        return next((env[name] for name in names if env.get(name)), "us-west-2")
+    if dialect == "vertex":
+        names = ("VERTEXAI_LOCATION", "VERTEX_LOCATION")
+        return next((env[name] for name in names if env.get(name)), "us-central1")
+    return None
+
+
+def _default_base(provider: str, dialect: str, region: str | None) -> str:
+    if dialect == "bedrock":
+        return f"https://bedrock-runtime.{region}.amazonaws.com"
+    if dialect == "vertex":
+        return "https://" + ("" if region == "global" else f"{region}-") + "aiplatform.googleapis.com"
+    if dialect == "gemini":
+        return "https://generativelanguage.googleapis.com/v1beta"
+    if dialect == "anthropic":
+        return "https://api.anthropic.com"
+    return COMPATIBLE_BASES.get(provider) or {"openai": "https://api.openai.com/v1"}.get(provider, "")
+
+
+def _cloud(provider: str, dialect: str, base: str) -> str:
+    host = _host(base)
+    for cloud, pattern in _CLOUD_HOSTS:
+        if re.search(pattern, host):
+            return cloud
+    if dialect in _CLOUD_OF_DIALECT:
+        return _CLOUD_OF_DIALECT[dialect]
+    if not host:
+        return provider.replace("_", "-")
+    if _LOCAL_HOST.match(host):
+        return "local"
+    return host.split(".")[-2]
+
+
+def _host(base: str) -> str:
+    return (urlsplit(base).hostname or "").lower()

@@ -1,0 +1,409 @@
+"""What a scenario file says: objective, load, timeline of faults, expectations. Frozen and pure, except `load`.
+
+A scenario never names a gateway's own models: faults address legs by role or fault domain (`drills.targets` looks
+them up), so the same file drills any gateway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple
+
+from msgspec import Meta
+
+from drills.binding import Key, bind, fields_of
+from drills.faultentry import WrittenFault
+from drills.legs import Selector
+from drills.problems import Place, Problem, UsageProblem, choices
+from drills.units import PerSecond, Seconds, Share
+from drills.yamlsource import Node, place_of, read_text, shown, tree
+from faults.base import Fault
+
+MAX_DURATION_S = 7200.0
+
+Line = Annotated[str, Meta(pattern=r"\A.+\Z", max_length=200, description="one line of text")]
+PhaseName = Annotated[
+    str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z", max_length=40, description="lower-case letters, digits and dashes")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """The traffic of the callers: arrivals at a steady rate, whether or not earlier ones were answered.
+
+    rate_per_s: arrivals per second; the resolution of every measured time is about one arrival interval.
+    streaming: share of the requests that ask for a streamed answer.
+    deadline_s: how long a caller waits before it gives up.
+    words: length of the simulated providers' answers.
+    slow_s: an answer that takes longer is slow; by default a second more than the slowest of the steady phase.
+    """
+
+    noun: ClassVar[str] = "load"
+
+    rate_per_s: Annotated[PerSecond, Key("rate"), Meta(gt=0, le=200)]
+    streaming: Share = 0.5
+    deadline_s: Annotated[Seconds, Key("deadline"), Meta(gt=0, le=600)] = 30.0
+    words: Annotated[int, Meta(ge=1, le=2000)] = 12
+    slow_s: Annotated[Seconds | None, Key("slow"), Meta(gt=0, le=600)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderTiming:
+    """How fast the simulated providers are while they are healthy.
+
+    first_token_s: time from the request to the first token.
+    tokens_per_s: speed of the rest of the answer.
+    """
+
+    noun: ClassVar[str] = "providers"
+
+    first_token_s: Annotated[Seconds, Key("first_token"), Meta(le=60)] = 0.05
+    tokens_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 200.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultUse:
+    """One fault of the timeline. It lasts for the whole of each phase that holds it.
+
+    id: `<phase>-<kind>`, unique in the scenario, after the phase in which it begins.
+    place: where its entry was first written.
+    """
+
+    id: str
+    kind: str
+    fault: Fault
+    selector: Selector
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of the timeline. A fault that goes on from the phase before is the same `FaultUse` in both."""
+
+    name: str
+    duration_s: float
+    faults: tuple[FaultUse, ...]
+    place: Place
+
+
+class FaultWindow(NamedTuple):
+    """When a fault is asked for, in seconds from the start of the timeline."""
+
+    use: FaultUse
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """A limit on a time.
+
+    within_s: the longest time that is still good.
+    """
+
+    noun: ClassVar[str] = "this expectation"
+
+    within_s: Annotated[Seconds, Key("within"), Meta(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtMost:
+    """A limit on a number of requests.
+
+    at_most: the largest number that is still good.
+    """
+
+    noun: ClassVar[str] = "this expectation"
+
+    at_most: Annotated[int, Meta(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtMostTime:
+    """A limit on a median time.
+
+    at_most_s: the longest time that is still good.
+    """
+
+    noun: ClassVar[str] = "this expectation"
+
+    at_most_s: Annotated[Seconds, Key("at_most"), Meta(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerRequest:
+    """A limit on attempts.
+
+    per_request_at_most: the largest mean number of attempts per request of a caller that is still good.
+    """
+
+    noun: ClassVar[str] = "this expectation"
+
+    per_request_at_most: Annotated[float, Meta(ge=1, le=1000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectations:
+    """What must hold for the drill to pass; None where nothing is expected.
+
+    switchover: from the start of a fault to the moment from which callers are answered well.
+    failback: from the end of a fault to the first good answer of the leg that served before.
+    lost: requests whose caller did not get a good answer.
+    attempts: attempts on the legs for each request of a caller.
+    slow: good answers that came too late.
+    detour: what the median rescued caller paid for the try on the faulted leg.
+    """
+
+    noun: ClassVar[str] = "expect"
+
+    switchover: Within | None = None
+    failback: Within | None = None
+    lost: AtMost | None = None
+    attempts: PerRequest | None = None
+    slow: AtMost | None = None
+    detour: AtMostTime | None = None
+
+    def __post_init__(self) -> None:
+        names = [field.key for field in fields_of(type(self))]
+        if all(getattr(self, name) is None for name in names):
+            raise ValueError(f"at least one expectation is needed; allowed: {', '.join(sorted(names))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A whole scenario file.
+
+    seed: None when the file leaves it open.
+    text: the file verbatim; sha256: of its bytes, in hexadecimal; file: its name in messages.
+    """
+
+    name: str
+    objective: str
+    gateway: str
+    seed: int | None
+    load: Load
+    providers: ProviderTiming
+    timeline: tuple[Phase, ...]
+    expect: Expectations
+    text: str
+    file: str
+    sha256: str
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the whole timeline."""
+        return sum(phase.duration_s for phase in self.timeline)
+
+    @property
+    def faults(self) -> tuple[FaultUse, ...]:
+        """Every fault once, in the order in which they begin."""
+        return tuple(window.use for window in self.fault_windows())
+
+    def fault_windows(self) -> tuple[FaultWindow, ...]:
+        """Every fault with its start and end, in the order in which they begin."""
+        windows: dict[str, FaultWindow] = {}
+        start_s = 0.0
+        for phase in self.timeline:
+            end_s = start_s + phase.duration_s
+            for use in phase.faults:
+                first_s = windows[use.id].start_s if use.id in windows else start_s
+                windows[use.id] = FaultWindow(use, first_s, end_s)
+            start_s = end_s
+        return tuple(windows.values())
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenPhase:
+    """A phase of the timeline; its faults last for the whole phase.
+
+    phase: its name.
+    duration_s: how long it lasts.
+    faults: what is broken in it. The same fault in the next phase goes on without a gap.
+    """
+
+    noun: ClassVar[str] = "a phase"
+
+    phase: PhaseName
+    duration_s: Annotated[Seconds, Key("for"), Meta(ge=1, le=MAX_DURATION_S)]
+    faults: tuple[WrittenFault, ...] = ()
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenScenario:
+    """A failover drill: traffic, a timeline of faults, and what must hold.
+
+    name: what breaks, in a few words.
+    objective: what callers are promised.
+    gateway: which adapter starts the gateway under test.
+    seed: repeats a drill exactly: same arrivals, same random decisions.
+    timeline: phases, one after the other; the first one is healthy.
+    """
+
+    noun: ClassVar[str] = "the scenario"
+
+    name: Line
+    objective: Annotated[str, Meta(max_length=2000)]
+    gateway: str = "litellm"
+    seed: Annotated[int | None, Meta(ge=0, le=2**32 - 1)] = None
+    load: Load
+    providers: ProviderTiming = ProviderTiming()
+    timeline: Annotated[tuple[WrittenPhase, ...], Meta(min_length=1)]
+    expect: Expectations
+
+
+# --- parse -----------------------------------------------------------------------------------------------------------
+
+
+def parse(text: str, file: str) -> Scenario:
+    """The scenario of a YAML text. `file` is its name in messages. Raises `UsageProblem` with every problem."""
+    problems: list[Problem] = []
+    root = tree(text, file, problems)
+    raw = None if root is None else bind(root, WrittenScenario, problems)
+    scenario = None
+    if raw is not None and root is not None:
+        timeline = tuple(_phases(raw.timeline, problems))
+        problems.extend(_timeline_problems(raw, root))
+        scenario = Scenario(
+            name=raw.name,
+            objective=raw.objective,
+            gateway=raw.gateway,
+            seed=raw.seed,
+            load=raw.load,
+            providers=raw.providers,
+            timeline=timeline,
+            expect=raw.expect,
+            text=text,
+            file=file,
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+        )
+        problems.extend(_limit_problems(scenario, root))
+    if problems or scenario is None:
+        raise UsageProblem(sorted(dict.fromkeys(problems), key=lambda problem: problem.place or Place(file)))
+    return scenario
+
+
+def _phases(phases: Sequence[WrittenPhase], problems: list[Problem]) -> Iterator[Phase]:
+    """The phases with their fault uses; a fault that goes on from the phase before keeps its id."""
+    ids: set[str] = set()
+    before: tuple[FaultUse, ...] = ()
+    for phase in phases:
+        uses: list[FaultUse] = []
+        for entry in phase.faults:
+            use = next((use for use in before if _same(use, entry)), None)
+            if any(_same(other, entry) for other in uses):
+                problems.append(Problem(f"the same {entry.kind!r} is written twice in this phase", entry.place))
+            elif use is None:
+                stem = f"{phase.phase}-{entry.kind}"
+                names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2)))
+                name = next(name for name in names if name not in ids)
+                ids.add(name)
+                use = FaultUse(id=name, kind=entry.kind, fault=entry.fault, selector=entry.selector, place=entry.place)
+                uses.append(use)
+            else:
+                uses.append(use)
+        before = tuple(uses)
+        yield Phase(name=phase.phase, duration_s=phase.duration_s, faults=before, place=phase.place)
+
+
+def _same(use: FaultUse | WrittenFault, entry: WrittenFault) -> bool:
+    return (use.kind, use.selector, use.fault) == (entry.kind, entry.selector, entry.fault)
+
+
+def _timeline_problems(raw: WrittenScenario, root: Node) -> Iterator[Problem]:
+    first_places: dict[str, Place] = {}
+    for index, phase in enumerate(raw.timeline):
+        place = place_of(root, "timeline", index, "phase")
+        if phase.phase in first_places:
+            yield Problem(f"phase {phase.phase!r} is written twice; first at {first_places[phase.phase]}", place)
+        first_places.setdefault(phase.phase, place)
+    total_s = sum(phase.duration_s for phase in raw.timeline)
+    if total_s > MAX_DURATION_S:
+        what = f"the timeline lasts {total_s:g}s; at most {MAX_DURATION_S:g}s (2h) is allowed"
+        yield Problem(what, place_of(root, "timeline"))
+    if raw.timeline[0].faults:
+        what = "the first phase must be without faults: a drill needs traffic before the fault"
+        yield Problem(what, place_of(root, "timeline", 0, "faults"))
+    last = len(raw.timeline) - 1
+    if last > 0 and raw.timeline[last].faults and raw.expect.failback is not None:
+        what = "the last phase must be without faults when a failback is expected: there is nothing to return to before"
+        yield Problem(what, place_of(root, "timeline", last, "faults"))
+
+
+def _limit_problems(scenario: Scenario, root: Node) -> Iterator[Problem]:
+    """Limits that the timeline is too short to break: such a drill could not fail."""
+    windows = scenario.fault_windows()
+    if not windows:
+        return
+    longest_s = max(window.end_s - window.start_s for window in windows)
+    after_s = scenario.duration_s - max(window.end_s for window in windows)
+    switchover, failback = scenario.expect.switchover, scenario.expect.failback
+    if switchover is not None and switchover.within_s > longest_s:
+        what = (
+            f"a switchover within {switchover.within_s:g}s cannot be judged: no fault lasts longer than {longest_s:g}s"
+        )
+        yield Problem(what, place_of(root, "expect", "switchover", "within"))
+    if failback is not None and failback.within_s > after_s > 0:
+        end = f"the drill ends {after_s:g}s after the last fault"
+        what = f"a failback within {failback.within_s:g}s cannot be judged: {end}"
+        yield Problem(what, place_of(root, "expect", "failback", "within"))
+
+
+# --- find ------------------------------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """A scenario file: its name for messages, and where to read it."""
+
+    file: str
+    source: Traversable
+
+
+def shipped() -> list[str]:
+    """The bare names of the scenarios that come with the tool, in alphabetical order."""
+    names = [entry.name for entry in files("scenarios").iterdir()]
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def find(name: str) -> Found:
+    """The file of a scenario that is given as a path, a file name (`cloud-outage.yaml`) or a bare name.
+
+    Looks relative to the current directory, then in `./scenarios/`, then among the shipped ones. Raises
+    `UsageProblem` with the closest match and the shipped names.
+    """
+    for stem in (Path(name), Path("scenarios") / name):
+        for path in (stem, Path(f"{stem}.yaml"), Path(f"{stem}.yml")):
+            if name and _holds_a_file(path):
+                return Found(str(path), path)
+    bare = name.removesuffix(".yaml")
+    if bare in shipped():
+        return Found(f"scenarios/{bare}.yaml", files("scenarios") / f"{bare}.yaml")
+    if name and os.path.isdir(name):  # noqa: PTH112 - never raises, whatever the name
+        raise UsageProblem(Problem("this is a directory; name one file", Place(name)))
+    tail = choices(Path(bare).name[:60], shipped())
+    raise UsageProblem(f"unknown scenario {shown(name)}: no such file, and none of this name is shipped; {tail}")
+
+
+def _holds_a_file(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except PermissionError:
+        return True  # reading it says why it cannot be read
+    except (OSError, ValueError):
+        return False  # no file can have this name
+
+
+def load(name_or_path: str) -> Scenario:
+    """The scenario of a file that `find` finds. Raises `UsageProblem` with every problem in it."""
+    found = find(name_or_path)
+    return parse(read_text(found.source, found.file), found.file)

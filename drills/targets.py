@@ -1,0 +1,67 @@
+"""Which legs the faults of a scenario hit, for the legs of one gateway. Pure.
+
+A fault that hits nothing, or that leaves nothing to switch over to, is a problem here and not a surprise in the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from drills.legs import Leg, select, values_of
+from drills.problems import Problem, UsageProblem, choices
+from drills.scenario import FaultUse, Scenario
+from drills.yamlsource import shown
+
+Targets = tuple[tuple[FaultUse, tuple[Leg, ...]], ...]
+
+
+def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
+    """Every fault of the scenario, in the order in which they begin, with the legs that it hits (at least one).
+
+    Raises `UsageProblem` when a selector matches no leg, or only legs that no fallback leads to, and when a phase
+    takes every leg away although a switchover is expected.
+    """
+    targets = tuple((use, select(use.selector, legs)) for use in scenario.faults)
+    problems = [problem for use, hit in targets for problem in _selector_problems(use, hit, legs)]
+    if not problems and scenario.expect.switchover is not None:
+        problems = list(dict.fromkeys(_nothing_left(scenario, {use.id: hit for use, hit in targets}, legs)))
+    if problems:
+        raise UsageProblem(problems)
+    return targets
+
+
+def _selector_problems(use: FaultUse, hit: Sequence[Leg], legs: Sequence[Leg]) -> Iterator[Problem]:
+    if hit:
+        if all(leg.role is None for leg in hit):
+            names = ", ".join(leg.name for leg in hit)
+            on_chain = ", ".join(leg.name for leg in legs if leg.role is not None) or "none"
+            what = f"fault {use.kind!r} on {use.selector} hits only legs that no fallback leads to: {names}"
+            yield Problem(f"{what}; legs with a role: {on_chain}", use.place)
+        return
+    what = f"fault {use.kind!r} on {use.selector} matches no leg"
+    given = use.selector.given()
+    strangers = {key: value for key, value in given.items() if value not in values_of(key, legs)}
+    for key, value in strangers.items():
+        tail = choices(value[:60], values_of(key, legs))
+        yield Problem(f"{what}: {key!r} cannot be {shown(value)} with these legs; {tail}", use.place)
+    if not strangers:
+        have = "; ".join(f"{leg.name} ({_described(leg, given)})" for leg in legs)
+        yield Problem(f"{what}: no leg has all of these together; the legs are: {have}", use.place)
+
+
+def _described(leg: Leg, given: Mapping[str, str]) -> str:
+    """The values of one leg under the keys of a selector."""
+    fields = {"leg": "name", "cloud_of": "cloud", "region_of": "region"}
+    names = dict.fromkeys(fields.get(key, key) for key in given)
+    return ", ".join(f"{name}: {getattr(leg, name)}" for name in names)
+
+
+def _nothing_left(scenario: Scenario, hit_by_id: Mapping[str, Sequence[Leg]], legs: Sequence[Leg]) -> Iterator[Problem]:
+    chain = {leg.name for leg in legs if leg.role is not None}
+    for phase in scenario.timeline:
+        hit = {leg.name for use in phase.faults for leg in hit_by_id[use.id]}
+        if phase.faults and chain <= hit:
+            latest = max(phase.faults, key=lambda use: use.place)
+            names = ", ".join(leg.name for leg in legs if leg.name in chain)
+            what = f"phase {phase.name!r} takes away every leg that has a role ({names}), so nothing can take over"
+            yield Problem(f"{what}; spare one, or expect no switchover", latest.place)

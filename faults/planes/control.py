@@ -1,0 +1,66 @@
+"""The private control channel between the runner and a plane: one JSON object a line over the child's own pipes.
+
+The first line is the `PlaneSpec`; then commands go in, and `PlaneReady` and events of the history come out. The end
+of the input means that the runner is gone: the plane drops every fault and ends.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+
+LEASE_S = 3.0
+"""A plane drops every fault when it has heard no heartbeat for this long."""
+
+HEARTBEAT_S = 0.5
+
+
+class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """A leg as a plane sees it: its dialect, and where its provider listens."""
+
+    name: str
+    provider: str
+    upstream_scheme: str
+    upstream_host: str
+    upstream_port: int
+
+
+class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC."""
+
+    origin_s: float
+    seed: int
+    legs: tuple[PlaneLeg, ...]
+
+
+class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
+    """Put a fault on legs. `settings` are the fields of the fault's class."""
+
+    fault: str
+    kind: str
+    settings: dict[str, str | int | float | bool | None]
+    legs: tuple[str, ...]
+
+
+class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
+    """Take a fault off."""
+
+    fault: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
+    """The runner lives."""
+
+
+Command = Apply | Clear | Heartbeat
+
+
+class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="plane_ready"):
+    """Every leg's loopback port. Sent once, when all of them listen."""
+
+    ports: dict[str, int]
+    version: str
+
+
+PlaneEvent = PlaneReady | AttemptReceived | AttemptDone | ConnectHung | FaultEffective | FaultCleared | PlaneTrouble

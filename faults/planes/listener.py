@@ -1,0 +1,265 @@
+"""A leg's listening socket and its connections: the place where connection faults are carried out.
+
+Laws:
+- The port belongs to the plane from start to end, also while it refuses: a socket stays bound to it.
+- A change of state is one synchronous step: when `become` returns, every connection of the leg, new or open, is in
+  the new state. That is what makes the stamp around it true.
+- Refused means ECONNREFUSED from the kernel, because nothing listens. Blackholed means that the accept queue is full,
+  so that the kernel drops each SYN (listen(2), backlog; Linux drops a SYN when the accept queue is full).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from faults.base import Connections
+
+BACKLOG = 512
+_FILLERS_AT_MOST = 16
+_FILLER_WAIT_S = 0.05
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class GatedWriter(asyncio.StreamWriter):
+    """A stream writer that can fall silent: what is written while it is frozen is sent when it thaws."""
+
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        protocol: asyncio.BaseProtocol,
+        reader: asyncio.StreamReader,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(transport, protocol, reader, loop)
+        self._frozen_by: set[str] = set()
+        self._held: list[bytes] = []
+        self._held_eof = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is silent now."""
+        return bool(self._frozen_by)
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        """Send, or keep for later while frozen."""
+        if self.frozen:
+            self._held.append(bytes(data))
+        else:
+            super().write(data)
+
+    def write_eof(self) -> None:
+        """Half-close, or do so later while frozen."""
+        if self.frozen:
+            self._held_eof = True
+        else:
+            super().write_eof()
+
+    async def drain(self) -> None:
+        """Wait for the socket, but never for a thaw: the other side of the proxy goes on."""
+        if not self.frozen:
+            await super().drain()
+
+    def freeze(self, by: str) -> None:
+        """Send nothing from now on. `by` names the reason; silence lasts as long as any reason does."""
+        self._frozen_by.add(by)
+
+    def thaw(self, by: str) -> None:
+        """Take one reason for silence away. When none is left, send what was held, and go on."""
+        self._frozen_by.discard(by)
+        if self._frozen_by:
+            return
+        held, self._held = self._held, []
+        if self.transport.is_closing():
+            return
+        for data in held:
+            super().write(data)
+        if self._held_eof:
+            self._held_eof = False
+            super().write_eof()
+
+    def reset(self) -> None:
+        """End the connection with a TCP reset."""
+        sock: Any = self.get_extra_info("socket")
+        if sock is not None and not self.transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.transport.abort()
+
+
+class WatchedReader(asyncio.StreamReader):
+    """A stream reader that also says when the other side has gone, whether or not somebody is reading."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.gone = asyncio.Event()
+
+    def feed_eof(self) -> None:
+        """The other side closed."""
+        self.gone.set()
+        super().feed_eof()
+
+    def set_exception(self, exc: Exception) -> None:
+        """The connection broke."""
+        self.gone.set()
+        super().set_exception(exc)
+
+
+Serve = Callable[[WatchedReader, GatedWriter], Awaitable[None]]
+_CONNECTIONS = "connections"
+
+
+class LegListener:
+    """One leg's loopback port. `serve` is called for each accepted connection."""
+
+    def __init__(self, serve: Serve, loop: asyncio.AbstractEventLoop) -> None:
+        self._serve = serve
+        self._loop = loop
+        self._state = Connections.OPEN
+        self._sock = _bound(0)
+        self.port: int = self._sock.getsockname()[1]
+        self._fillers: list[socket.socket] = []
+        self._writers: set[GatedWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listen()
+
+    @property
+    def state(self) -> Connections:
+        """What connections meet now."""
+        return self._state
+
+    @property
+    def filler_ports(self) -> frozenset[int]:
+        """The local ports of the plane's own connects that keep the accept queue full."""
+        return frozenset(filler.getsockname()[1] for filler in self._fillers)
+
+    def become(self, state: Connections) -> int:
+        """Put every connection, new and open, into a state. Returns how many open connections were reset or held."""
+        if state is self._state:
+            return 0
+        self._leave()
+        self._state = state
+        if state is Connections.REFUSED:
+            return self._refuse()
+        if state is Connections.BLACKHOLED:
+            return self._blackhole()
+        for writer in list(self._writers):
+            writer.thaw(_CONNECTIONS)
+        return 0
+
+    async def close(self) -> None:
+        """Give the port up and end every connection."""
+        self._stop_accepting()
+        self._drop_fillers()
+        self._sock.close()
+        for writer in list(self._writers):
+            writer.reset()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _leave(self) -> None:
+        """Back to a listening, accepting socket, from whatever state."""
+        if self._state is Connections.REFUSED:
+            self._listen()
+        elif self._state is Connections.BLACKHOLED:
+            mine = self.filler_ports
+            self._drop_fillers()
+            self._sock.listen(BACKLOG)
+            self._accept_waiting(mine)
+            self._loop.add_reader(self._sock, self._accept_waiting)
+
+    def _refuse(self) -> int:
+        self._accept_waiting()
+        self._stop_accepting()
+        self._sock.close()
+        self._sock = _bound(self.port)
+        writers = list(self._writers)
+        for writer in writers:
+            writer.reset()
+        return len(writers)
+
+    def _blackhole(self) -> int:
+        self._accept_waiting()
+        self._stop_accepting()
+        self._sock.listen(0)
+        self._fill()
+        writers = list(self._writers)
+        for writer in writers:
+            writer.freeze(_CONNECTIONS)
+        return len(writers)
+
+    def _fill(self) -> None:
+        for _ in range(_FILLERS_AT_MOST):
+            filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", self.port))
+            self._fillers.append(filler)
+            _, connected, _ = select.select([], [filler], [], _FILLER_WAIT_S)
+            if not connected:
+                return
+        raise OSError(f"port {self.port}: the accept queue does not fill up; this system cannot drop a connect")
+
+    def _drop_fillers(self) -> None:
+        for filler in self._fillers:
+            filler.close()
+        self._fillers.clear()
+
+    def _listen(self) -> None:
+        self._sock.listen(BACKLOG)
+        self._loop.add_reader(self._sock, self._accept_waiting)
+
+    def _stop_accepting(self) -> None:
+        self._loop.remove_reader(self._sock)
+
+    def _accept_waiting(self, ignore: frozenset[int] = frozenset()) -> None:
+        while True:
+            try:
+                sock, peer = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            if peer[1] in ignore:
+                sock.close()
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reader = WatchedReader(self._loop)
+            protocol = asyncio.StreamReaderProtocol(reader, loop=self._loop)
+            self._keep(self._loop.create_task(self._connected(sock, reader, protocol)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connected(
+        self, sock: socket.socket, reader: WatchedReader, protocol: asyncio.StreamReaderProtocol
+    ) -> None:
+        transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, sock)
+        writer = GatedWriter(transport, protocol, reader, self._loop)
+        # The state may have changed between accept and here: an accepted connection meets it as an open one would.
+        if self._state is Connections.REFUSED:
+            writer.reset()
+            return
+        if self._state is Connections.BLACKHOLED:
+            writer.freeze(_CONNECTIONS)
+        self._writers.add(writer)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._writers.discard(writer)
+            if not transport.is_closing():
+                with contextlib.suppress(OSError):
+                    writer.close()
+
+
+def _bound(port: int) -> socket.socket:
+    """A non-blocking loopback socket bound to a port (0: any free one), not listening."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", port))
+    return sock

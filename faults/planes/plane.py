@@ -1,0 +1,129 @@
+"""What every plane does with a command: put faults on and off, stamp when they became effective, hold the lease.
+
+Putting a fault on is one synchronous step over the board, the listeners and the requests under way, so that the two
+stamps around it bound the transition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from drills.events import ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from faults.base import Connections
+from faults.planes.board import Board
+from faults.planes.connects import hanging
+from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
+from faults.planes.listener import LegListener, Serve
+
+_CONNECT_WATCH_S = 0.05
+
+
+class Requests(Protocol):
+    """The requests under way on the legs, as the part of a plane that speaks HTTP knows them."""
+
+    def now_s(self) -> float:
+        """Seconds on the run's clock."""
+
+    def faults_changed(self) -> None:
+        """Wake what waits for the end of a fault."""
+
+    def touch_open(self, leg: str, fault: str, spoiled: str) -> None:
+        """Note a connection fault on every attempt that is under way on a leg."""
+
+
+class Plane:
+    """Carries commands out: the one place where a fault becomes effective and where it ends."""
+
+    def __init__(self, spec: PlaneSpec, board: Board, requests: Requests, emit: Callable[[PlaneEvent], None]) -> None:
+        self._spec = spec
+        self._emit = emit
+        self._board = board
+        self._requests = requests
+        self._listeners: dict[str, LegListener] = {}
+        self._heard_s = time.monotonic()
+        self._hung: set[tuple[int, int]] = set()
+
+    def open(self, serve: Callable[[PlaneLeg], Serve]) -> dict[str, int]:
+        """Open every leg's listener; the ports by leg."""
+        loop = asyncio.get_running_loop()
+        for leg in self._spec.legs:
+            self._listeners[leg.name] = LegListener(serve(leg), loop)
+        return {name: listener.port for name, listener in self._listeners.items()}
+
+    async def close(self) -> None:
+        """Drop every fault and give the ports up."""
+        self.drop_all("the plane ends")
+        await asyncio.gather(*(listener.close() for listener in self._listeners.values()))
+
+    def obey(self, command: Command) -> None:
+        """Carry out one command, in one synchronous step."""
+        self._heard_s = time.monotonic()
+        try:
+            if isinstance(command, Apply):
+                self._apply(command)
+            elif isinstance(command, Clear):
+                self._clear(command.fault, "")
+        except (OSError, KeyError, msgspec.ValidationError) as error:
+            self._emit(PlaneTrouble(at_s=self._requests.now_s(), what=f"{command}: {error}"[:500]))
+
+    def _apply(self, command: Apply) -> None:
+        began_s = self._requests.now_s()
+        self._board.put_on(command.fault, command.kind, command.settings, command.legs)
+        cut, held = 0, 0
+        for leg in command.legs:
+            state = self._board.connections(leg)
+            if state is not Connections.OPEN and command.fault in self._board.on_connections(leg):
+                refused = state is Connections.REFUSED
+                spoiled = "connection reset by the fault" if refused else "connection gone silent"
+                self._requests.touch_open(leg, command.fault, spoiled)
+                changed = self._listeners[leg].become(state)
+                cut, held = (cut + changed, held) if refused else (cut, held + changed)
+        self._requests.faults_changed()
+        self._emit(
+            FaultEffective(
+                fault=command.fault, legs=command.legs, began_s=began_s, at_s=self._requests.now_s(), cut=cut, held=held
+            )
+        )
+
+    def _clear(self, fault: str, why: str) -> None:
+        began_s = self._requests.now_s()
+        legs = self._board.legs_of(fault)
+        self._board.take_off(fault)
+        for leg in legs:
+            self._listeners[leg].become(self._board.connections(leg))
+        self._requests.faults_changed()
+        self._emit(FaultCleared(fault=fault, began_s=began_s, at_s=self._requests.now_s(), why=why))
+
+    def drop_all(self, why: str) -> None:
+        """End every fault that is on."""
+        for fault in self._board.ids:
+            self._clear(fault, why)
+
+    async def watch_lease(self) -> None:
+        """Drop every fault when the runner has fallen silent."""
+        while True:
+            await asyncio.sleep(LEASE_S / 10)
+            if self._board.ids and time.monotonic() - self._heard_s > LEASE_S:
+                self.drop_all("the runner fell silent")
+
+    async def watch_connects(self) -> None:
+        """Report each connect that hangs on a blackholed leg, once."""
+        while True:
+            await asyncio.sleep(_CONNECT_WATCH_S)
+            silent = {
+                listener.port: (leg, listener)
+                for leg, listener in self._listeners.items()
+                if listener.state is Connections.BLACKHOLED
+            }
+            found = hanging(frozenset(silent)) if silent else set()
+            for port, local in sorted(found - self._hung):
+                leg, listener = silent[port]
+                if local not in listener.filler_ports:
+                    faults = self._board.on_connections(leg)
+                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults))
+            self._hung = found
