@@ -10,12 +10,13 @@ it gets the place of its mapping. Any other annotation is a mistake in the progr
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import enum
 import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, cast, runtime_checkable
@@ -93,22 +94,29 @@ def bind_together(node: Node, classes: Sequence[type], problems: list[Problem], 
     fields = {field.key: field for cls in classes for field in fields_of(cls)}
     before = len(problems)
     values: dict[str, Any] = {}
+    misspelt: set[str] = set()  # a key that stands there with a typo is not reported as missing, too
     for key, value in node.entries:
         field = fields.get(key.text)
         if field is None:
             tail = choices(key.text[:60], fields)
+            misspelt.update(near(key.text, fields))
             problems.append(Problem(f"unknown key {shown(key.text)} in {what}; {tail}", key.place))
         else:
             values[key.text] = read(value, field.shape, field.key, what, problems)
     written_keys = {key.text for key, _ in node.entries}
     problems.extend(
-        Problem(f"missing key {field.key!r} in {what}: {wants(field.shape)}", node.place)
+        Problem(f"missing key {field.key!r} in {what}; it takes {wants(field.shape)}", node.place)
         for field in fields.values()
-        if field.required and field.key not in written_keys
+        if field.required and field.key not in written_keys | misspelt
     )
     if len(problems) > before:
         return None
     return _instances(node, classes, values, what, problems)
+
+
+def near(word: str, allowed: Iterable[str]) -> list[str]:
+    """The allowed word that was probably meant, or nothing."""
+    return difflib.get_close_matches(word[:60], list(allowed), n=1)
 
 
 def _instances(
@@ -130,7 +138,7 @@ def read(node: Node, shape: Shape, key: str, what: str, problems: list[Problem])
     """The value that a shape asks for, or `_Bad.BAD` with a problem added. `key` in `what` is the subject."""
     subject = f"{key!r} in {what}"
     if is_null(node):
-        problems.append(Problem(f"{subject} has no value; it takes {wants(shape)}, or leave the key out", node.place))
+        problems.append(Problem(f"{subject} has no value; it takes {wants(shape)}", node.place))
         return _Bad.BAD
     if typing.get_origin(shape.type) is tuple:
         return _read_list(node, shape, key, what, problems)

@@ -12,6 +12,7 @@ import msgspec
 
 from drills.legs import Leg
 from drills.marks import Shape
+from faults.base import Connections
 
 SCHEMA = "failover-drill/history/1"
 
@@ -39,7 +40,12 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float
     selector: str
     settings: dict[str, str | int | float | bool | None]
-    connection_level: bool
+    connections: Connections
+
+    @property
+    def connection_level(self) -> bool:
+        """Whether connects themselves fail, so that attempts may leave no trace at the plane."""
+        return self.connections is not Connections.OPEN
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +110,12 @@ class Probe(Event, frozen=True, kw_only=True, tag="probe"):
     first_token_s: float | None
     done_s: float
     error: str
+
+
+class TimelineStarted(Event, frozen=True, kw_only=True, tag="timeline_started"):
+    """The offsets of the plan count from `at_s`."""
+
+    at_s: float
 
 
 class PhaseStarted(Event, frozen=True, kw_only=True, tag="phase_started"):
@@ -284,6 +296,7 @@ class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
 AnyEvent = (
     RunStarted
     | Probe
+    | TimelineStarted
     | PhaseStarted
     | ArrivalSent
     | ArrivalDone

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
 
-from drills.binding import bind_together, fields_of
+from drills.binding import bind_together, fields_of, near
 from drills.legs import ROLES, SELECTOR_KEYS, Selector
 from drills.problems import Place, Problem, choices
 from drills.yamlsource import MappingNode, Node, is_null, place_of, shown
@@ -43,7 +43,7 @@ class WrittenFault:
             what = f"unknown fault {shown(key.text)}; {choices(key.text[:60], catalogue())}"
             problems.append(Problem(what, key.place))
             return None
-        if is_null(value) or (isinstance(value, MappingNode) and not _names_legs(value)):
+        if is_null(value) or (isinstance(value, MappingNode) and not _names_legs(value, catalogue()[key.text])):
             what = f"fault {key.text!r} says nowhere which legs it hits; add one of {', '.join(SELECTOR_KEYS)}"
             problems.append(Problem(what, key.place))
         if is_null(value):
@@ -57,8 +57,10 @@ class WrittenFault:
         return cls(kind=key.text, fault=fault, selector=selector, place=key.place) if len(problems) == before else None
 
 
-def _names_legs(node: MappingNode) -> bool:
-    return any(key.text in SELECTOR_KEYS for key, _ in node.entries)
+def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
+    """Whether a selector key is there, be it with a typo: that is reported as an unknown key."""
+    settings = {field.key for field in fields_of(cls)}
+    return any(near(key.text, SELECTOR_KEYS) for key, _ in node.entries if key.text not in settings)
 
 
 def _unknown_roles(node: Node, selector: Selector) -> Iterator[Problem]:

@@ -45,8 +45,6 @@ class Load:
     slow_s: an answer that takes longer is slow; by default a second more than the slowest of the steady phase.
     """
 
-    noun: ClassVar[str] = "load"
-
     rate_per_s: Annotated[PerSecond, Key("rate"), Meta(gt=0, le=200)]
     streaming: Share = 0.5
     deadline_s: Annotated[Seconds, Key("deadline"), Meta(gt=0, le=600)] = 30.0
@@ -61,8 +59,6 @@ class ProviderTiming:
     first_token_s: time from the request to the first token.
     tokens_per_s: speed of the rest of the answer.
     """
-
-    noun: ClassVar[str] = "providers"
 
     first_token_s: Annotated[Seconds, Key("first_token"), Meta(le=60)] = 0.05
     tokens_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 200.0
@@ -108,8 +104,6 @@ class Within:
     within_s: the longest time that is still good.
     """
 
-    noun: ClassVar[str] = "this expectation"
-
     within_s: Annotated[Seconds, Key("within"), Meta(gt=0)]
 
 
@@ -119,8 +113,6 @@ class AtMost:
 
     at_most: the largest number that is still good.
     """
-
-    noun: ClassVar[str] = "this expectation"
 
     at_most: Annotated[int, Meta(ge=0)]
 
@@ -132,8 +124,6 @@ class AtMostTime:
     at_most_s: the longest time that is still good.
     """
 
-    noun: ClassVar[str] = "this expectation"
-
     at_most_s: Annotated[Seconds, Key("at_most"), Meta(gt=0)]
 
 
@@ -143,8 +133,6 @@ class PerRequest:
 
     per_request_at_most: the largest mean number of attempts per request of a caller that is still good.
     """
-
-    noun: ClassVar[str] = "this expectation"
 
     per_request_at_most: Annotated[float, Meta(ge=1, le=1000)]
 
@@ -160,8 +148,6 @@ class Expectations:
     slow: good answers that came too late.
     detour: what the median rescued caller paid for the try on the faulted leg.
     """
-
-    noun: ClassVar[str] = "expect"
 
     switchover: Within | None = None
     failback: Within | None = None
@@ -336,7 +322,7 @@ def _timeline_problems(raw: WrittenScenario, root: Node) -> Iterator[Problem]:
         yield Problem(what, place_of(root, "timeline", 0, "faults"))
     last = len(raw.timeline) - 1
     if last > 0 and raw.timeline[last].faults and raw.expect.failback is not None:
-        what = "the last phase must be without faults when a failback is expected: there is nothing to return to before"
+        what = "the last phase must be without faults when a failback is expected: a leg comes back after the fault"
         yield Problem(what, place_of(root, "timeline", last, "faults"))
 
 
@@ -371,8 +357,14 @@ class Found(NamedTuple):
 
 def shipped() -> list[str]:
     """The bare names of the scenarios that come with the tool, in alphabetical order."""
-    names = [entry.name for entry in files("scenarios").iterdir()]
+    names = [entry.name for entry in _shelf().iterdir()]
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _shelf() -> Traversable:
+    """The package `scenarios`. With `python -m`, a directory of that name where the tool runs would come first."""
+    found = files("scenarios")
+    return found if (found / "__init__.py").is_file() else Path(__file__).parents[1] / "scenarios"
 
 
 def find(name: str) -> Found:
@@ -387,7 +379,7 @@ def find(name: str) -> Found:
                 return Found(str(path), path)
     bare = name.removesuffix(".yaml")
     if bare in shipped():
-        return Found(f"scenarios/{bare}.yaml", files("scenarios") / f"{bare}.yaml")
+        return Found(f"scenarios/{bare}.yaml", _shelf() / f"{bare}.yaml")
     if name and os.path.isdir(name):  # noqa: PTH112 - never raises, whatever the name
         raise UsageProblem(Problem("this is a directory; name one file", Place(name)))
     tail = choices(Path(bare).name[:60], shipped())

@@ -42,7 +42,7 @@ def _selector_problems(use: FaultUse, hit: Sequence[Leg], legs: Sequence[Leg]) -
     given = use.selector.given()
     strangers = {key: value for key, value in given.items() if value not in values_of(key, legs)}
     for key, value in strangers.items():
-        tail = choices(value[:60], values_of(key, legs))
+        tail = choices(value[:60], values_of(key, legs)) if values_of(key, legs) else "no leg has one"
         yield Problem(f"{what}: {key!r} cannot be {shown(value)} with these legs; {tail}", use.place)
     if not strangers:
         have = "; ".join(f"{leg.name} ({_described(leg, given)})" for leg in legs)

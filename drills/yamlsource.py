@@ -166,7 +166,8 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - PyYAML's own signature
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
-            raise _RefusedError(f"the tag {event.tag!r} is not supported; write the value without it", event.start_mark)
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            raise _RefusedError(f"the tag {shown(tag)} is not supported; write the value without it", event.start_mark)
         self.count += 1
         if self.count > MAX_NODES:
             raise _RefusedError(f"the file holds more than {MAX_NODES} values", event.start_mark)
@@ -193,7 +194,7 @@ def _compose(text: str, file: str, problems: list[Problem]) -> yaml.Node | None:
         what, place = refused.what, refused.place(file)
     except yaml.MarkedYAMLError as error:
         what = _plainly(error, text)
-        if (mark := error.problem_mark or error.context_mark) is not None:
+        if (mark := _mark_of(error)) is not None:
             place = Place(file, mark.line + 1, mark.column + 1)
     except (ValueError, OverflowError):  # PyYAML lets chr() fail on "\UFFFFFFFF"
         what, place = "an escape names a character that does not exist", Place(file, loader.line + 1, loader.column + 1)
@@ -218,14 +219,23 @@ _PLAIN = (
     (r"'\\t' that cannot start any token", "a tab stands where YAML needs spaces"),
     (r"mapping values are not allowed", "a ':' that fits nothing: wrong indentation, or text with ': ' without quotes"),
     (r"could not find expected ':'", "a key without its ':'"),
-    (r"while scanning a quoted scalar", "a quote is opened and never closed"),
-    (r"expected ',' or '\}'", "a ',' or the closing '}' is missing"),
-    (r"expected ',' or '\]'", "a ',' or the closing ']' is missing"),
+    (r"while scanning a quoted.*unexpected (end|document)", "a quote is opened here and never closed"),
+    (r"expected ',' or '\}'", "a ',' or the closing '}' is missing after this '{'"),
+    (r"expected ',' or '\]'", "a ',' or the closing ']' is missing after this '['"),
     (r"expected <block end>|expected '?<document start>", "the indentation does not match the lines above"),
     (r"expected the node content", "a value is missing here"),
     (r"found undefined alias", "this alias names an anchor that was not written before"),
     (r"cannot start any token", "a value cannot begin with this character; put it in quotes"),
 )
+
+
+def _mark_of(error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where a person has to look: what was opened and never closed, else where PyYAML stopped."""
+    began_there = (error.context or "").startswith(
+        ("while scanning a quoted", "while scanning a simple", "while parsing a flow")
+    )
+    first, second = error.context_mark, error.problem_mark
+    return (first or second) if began_there else (second or first)
 
 
 def _plainly(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -256,7 +266,8 @@ class _Converter:
             raise _RefusedError(f"the values are nested more than {MAX_DEPTH} deep", node.start_mark)
         self.count += 1
         if self.count > MAX_NODES:
-            raise _RefusedError(f"the aliases expand to more than {MAX_NODES} values", node.start_mark)
+            outer = (*above, node)[:2][-1]  # the value of a key of the file
+            raise _RefusedError(f"the aliases in here expand to more than {MAX_NODES} values", outer.start_mark)
         place = Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, yaml.SequenceNode):
             return ListNode(tuple(self.node(item, (*above, node)) for item in node.value), place)

@@ -37,6 +37,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
     before the start and deletes after it. ready_path: answers 200 when the gateway is ready. chat_path: where the
     load posts OpenAI chat completions. request_headers: sent with each request of the load (credentials).
+    claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
+    secrets: values that must never be written anywhere.
     """
 
     argv: tuple[str, ...]
@@ -48,14 +50,15 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     request_headers: tuple[tuple[str, str], ...]
     files: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    claim_header: str = ""
     start_timeout_s: float = 60.0
-    own_events: str | None = None
 
 
 class Progress(Protocol):
     """How long work reports itself: one short line each."""
 
-    def __call__(self, line: str, /) -> None: ...
+    def __call__(self, line: str, /) -> None:
+        """Say one line."""
 
 
 class Gateway(Protocol):

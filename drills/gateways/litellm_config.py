@@ -283,7 +283,9 @@ def _unknown_targets(config: Config) -> Iterator[Problem]:
     names = [*config.groups, *config.aliases]
     for target in [*(t for chain in config.chains.values() for t in chain), *(config.everyone or ())]:
         if not config.members(target.model):
-            yield Problem(f"the fallback {target.model!r} is no model_name; {choices(target.model, names)}", target.place)
+            yield Problem(
+                f"the fallback {target.model!r} is no model_name; {choices(target.model, names)}", target.place
+            )
     for section in ("router_settings", "litellm_settings"):
         listed = config.document.root.get(section, "fallbacks")
         for entry in (listed.items if listed is not None else None) or ():
@@ -354,7 +356,11 @@ def _chain(config: Config, name: str, entry: str) -> Sequence[Target]:
 
 def _unsupported(deployment: Deployment) -> Problem:
     model = deployment.item.get("litellm_params", "model")
-    spoken = f"the provider {deployment.provider!r}" if deployment.provider else f"no known provider ({model and model.text!r})"
+    spoken = (
+        f"the provider {deployment.provider!r}"
+        if deployment.provider
+        else f"no known provider ({model and model.text!r})"
+    )
     return Problem(
         f"deployment {deployment.group!r} uses {spoken}; a drill can stand in for: {', '.join(SUPPORTED)}",
         deployment.place,

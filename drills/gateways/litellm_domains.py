@@ -43,9 +43,15 @@ COMPATIBLE_BASES = {
 SUPPORTED = tuple(sorted({*DIALECTS, *COMPATIBLE_BASES}))
 
 _BARE = (
-    (re.compile(r"(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer)\..+"), "bedrock"),
+    (
+        re.compile(r"(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer)\..+"),
+        "bedrock",
+    ),
     (re.compile(r"claude-.+"), "anthropic"),
-    (re.compile(r"(?:ft:)?(?:gpt-|chatgpt-|o\d|text-embedding-|dall-e|whisper|tts-|davinci|babbage|omni-).*"), "openai"),
+    (
+        re.compile(r"(?:ft:)?(?:gpt-|chatgpt-|o\d|text-embedding-|dall-e|whisper|tts-|davinci|babbage|omni-).*"),
+        "openai",
+    ),
     (re.compile(r"gemini-.+"), "vertex_ai"),
 )
 """LiteLLM's inference for a model without a provider prefix. A bare Gemini name means Vertex AI, not the Gemini API."""

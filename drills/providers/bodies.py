@@ -59,8 +59,7 @@ def dump(value: object) -> bytes:
 
 def load(body: bytes | str) -> Json | None:
     """A body as a JSON object; None when it is anything else."""
-    value = load_any(body)
-    return value if isinstance(value, dict) else None
+    return as_object(load_any(body))
 
 
 def load_any(body: bytes | str) -> object:
@@ -69,6 +68,11 @@ def load_any(body: bytes | str) -> object:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+
+
+def as_object(value: object) -> Json | None:
+    """A JSON value as an object; None when it is anything else."""
+    return value if isinstance(value, dict) else None
 
 
 def object_in(value: object, key: str) -> Json:
@@ -160,11 +164,6 @@ def milliseconds(retry_after_s: float) -> str:
 def short_id(request_id: str) -> str:
     """A request id without dashes, for ids with a vendor's prefix."""
     return request_id.replace("-", "")
-
-
-def without(body: Json, *keys: str) -> Json:
-    """A copy of an object without some keys."""
-    return {key: value for key, value in body.items() if key not in keys}
 
 
 def required(table: Mapping[str, object], key: str, what: str) -> str:

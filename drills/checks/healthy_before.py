@@ -1,0 +1,43 @@
+"""Were all legs and the gateway healthy before the fault, and the legs again after it?"""
+
+from __future__ import annotations
+
+from drills.checks.base import Check, cite
+from drills.events import Via
+from drills.measure import Measured
+from drills.result import CheckPart, Verdict
+
+_NAME = "healthy before the fault"
+
+
+def _judge(measured: Measured) -> CheckPart:
+    ledger = measured.ledger
+    start_s = ledger.timeline_s if ledger.timeline_s is not None else float("inf")
+    onsets = [fault.effective_s for fault in ledger.faults if fault.effective_s is not None]
+    onset_s = min(onsets, default=start_s)
+    problems = [
+        f"probe of {'the gateway' if probe.via is Via.GATEWAY else probe.leg} ({probe.via}): {probe.error}"
+        for probe in ledger.probes
+        if probe.error and probe.sent_s < start_s
+    ]
+    bad = [r for r in ledger.requests if r.done_s is not None and r.done_s < onset_s and not r.ok]
+    restored = [
+        f"after the drill, probe of {probe.leg} ({probe.via}): {probe.error}"
+        for probe in ledger.probes
+        if probe.error and probe.sent_s >= start_s
+    ]
+    if not ledger.probes:
+        problems.append("no leg was probed")
+    healthy = not problems and not bad and not restored
+    return CheckPart(
+        name=_NAME,
+        verdict=Verdict.PASS if healthy else Verdict.INVALID,
+        expected="every leg and the gateway answer before the first fault, every leg again after the last",
+        observed=f"{len(ledger.probes)} probes, {len(problems) + len(restored)} failed; "
+        f"{len(bad)} requests failed before the first fault",
+        evidence=(*problems[:10], *restored[:10], *cite(bad)),
+        advice="" if healthy else "Make the gateway work without any fault first; gateway.log says what it thinks.",
+    )
+
+
+CHECK = Check(_NAME, 30, _judge)

@@ -1,0 +1,46 @@
+"""Does the attempt ledger add up: each request, each attempt, none unexplained?"""
+
+from __future__ import annotations
+
+from drills.checks.base import Check, cite
+from drills.ledger import is_answered
+from drills.measure import Measured
+from drills.result import CheckPart, Verdict
+
+_NAME = "attempt ledger"
+_UNEXPLAINED_SHARE = 0.01
+
+
+def _judge(measured: Measured) -> CheckPart | None:
+    ledger = measured.ledger
+    attempts = measured.attempts
+    if not ledger.requests:
+        return None
+    everything = attempts.total + attempts.unexplained
+    orphans = [
+        r
+        for r in ledger.requests
+        if r.ok and not any(a.leg == r.served_by and (is_answered(a) or a.done is None) for a in r.attempts)
+    ]
+    problems = []
+    if attempts.unexplained > _UNEXPLAINED_SHARE * max(1, everything):
+        legs = sorted({attempt.leg for attempt in ledger.unexplained})
+        problems.append(f"{attempts.unexplained} attempts on {', '.join(legs)} carry no request's id")
+    if orphans:
+        problems.append(f"{len(orphans)} answered requests have no answered attempt on the leg that signed the answer")
+    advice = (
+        "Something else uses these legs, or the gateway changes the last user message so that the id is lost. "
+        "Caching must be off: a cached answer comes from no leg."
+    )
+    return CheckPart(
+        name=_NAME,
+        verdict=Verdict.INVALID if problems else Verdict.PASS,
+        expected="every attempt belongs to a request (at most 1 % do not), every answer to an attempt",
+        observed=f"{attempts.total} attempts for {measured.requests.due} requests, "
+        f"{attempts.unexplained} unexplained, {len(orphans)} answers without an attempt",
+        evidence=(*problems, *cite(orphans)),
+        advice=advice if problems else "",
+    )
+
+
+CHECK = Check(_NAME, 60, _judge)

@@ -1,0 +1,56 @@
+"""Was the switchover as quick as expected, for every fault?"""
+
+from __future__ import annotations
+
+from drills.checks.base import Check, cite
+from drills.measure import Measured
+from drills.result import CheckPart, Switchover, Verdict
+
+_NAME = "switchover"
+_NEVER = "Is there a fallback that shares nothing with the faulted leg, and does this kind of failure trigger it?"
+_SLOW_DETECTION = (
+    "The gateway learned of the fault too late. Set a timeout for each request well below the limit (and one for the "
+    "first token of streams), and take a failing leg out of rotation (cooldown) so that not every caller pays for it."
+)
+
+
+def _judge(measured: Measured) -> CheckPart | None:
+    limit_s = measured.ledger.header.limits.switchover_within_s
+    if limit_s is None or not measured.ledger.header.faults:
+        return None
+    verdicts = [_one(found, limit_s) for found in measured.switchovers]
+    if not verdicts:
+        verdicts = [(Verdict.UNKNOWN, "no fault became effective", "")]
+    worst = next(
+        v for v in (Verdict.UNKNOWN, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in {x[0] for x in verdicts}
+    )
+    blamed = {
+        seq for found in measured.switchovers if _one(found, limit_s)[0] is not Verdict.PASS for seq in found.evidence
+    }
+    return CheckPart(
+        name=_NAME,
+        verdict=worst,
+        expected=f"callers are answered well again within {limit_s:g} s of each fault",
+        observed="; ".join(said for _, said, _ in verdicts),
+        evidence=cite([r for r in measured.ledger.requests if r.seq in blamed]),
+        advice=" ".join(dict.fromkeys(advice for _, _, advice in verdicts if advice)),
+    )
+
+
+def _one(found: Switchover, limit_s: float) -> tuple[Verdict, str, str]:
+    way = f"{found.fault}: {found.from_ or 'nobody'} -> {found.to or 'nobody'}"
+    if found.first_success_s is None:
+        return Verdict.FAIL, f"{way}, no other leg answered within {found.window_s:.1f} s", _NEVER
+    if found.recovery_s is None or found.resolution_s is None:
+        why = f"{found.bad} requests failed and {found.slow} were slow, up to the end"
+        return Verdict.FAIL, f"{way}, not recovered within {found.window_s:.1f} s: {why}", _SLOW_DETECTION
+    said = f"{way}, recovered in {found.recovery_s:.2f} s (resolution {found.resolution_s:.2f} s)"
+    if found.recovery_s <= limit_s:
+        return Verdict.PASS, said, ""
+    if found.recovery_s - found.resolution_s > limit_s:
+        return Verdict.FAIL, said, _SLOW_DETECTION
+    finer = "The limit lies inside the bracket. Raise load.rate, so that requests are closer together."
+    return Verdict.INCONCLUSIVE, said, finer
+
+
+CHECK = Check(_NAME, 100, _judge)

@@ -1,0 +1,130 @@
+"""Child processes of a run: how they are started, listened to and ended. The only file that starts processes of a run.
+
+Each child runs in a session of its own, so that Ctrl-C reaches only the drill, and ends by itself when its standard
+input does. `-P` keeps a folder of the user's that is named like one of our packages from being imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+END_WAIT_S = 4.0
+_LINE_AT_MOST = 1 << 22
+
+
+class ChildLostError(Exception):
+    """A child ended before it said what it had to say, or would not talk."""
+
+
+class Child:
+    """One of our own modules in a process of its own, which speaks JSON lines over its pipes."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self._process = process
+        self._listening: asyncio.Task[None] | None = None
+        self._stderr: deque[str] = deque(maxlen=20)
+        self._reading = asyncio.create_task(self._read_stderr())
+        self.ending = False
+
+    @classmethod
+    async def start(cls, name: str, module: str, first: msgspec.Struct) -> Child:
+        """Start a module and send it its first line. Raises `OSError` when the process cannot be started."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            module,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=_LINE_AT_MOST,
+        )
+        child = cls(name, process)
+        child.send(first)
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.returncode is None
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._process.returncode
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Send one line. A child that is gone hears nothing; whoever waits for its answer finds out."""
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.is_closing():
+            pipe.write(msgspec.json.encode(message) + b"\n")
+
+    async def first_line(self, timeout_s: float) -> bytes:
+        """The first line that the child says. Raises `ChildLostError` when none comes in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                line = await self._out.readline()
+        except TimeoutError:
+            raise ChildLostError(f"the {self.name} did not start within {timeout_s:g} s") from None
+        if not line:
+            raise ChildLostError(f"the {self.name} ended at its start: {await self._read_last_words()}")
+        return line
+
+    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[str], None]) -> None:
+        """Call `on_line` for every further line, and `on_end` with its last words when it ends unasked."""
+
+        async def loop() -> None:
+            while line := await self._out.readline():
+                on_line(line)
+            if not self.ending:
+                on_end(await self._read_last_words())
+
+        self._listening = asyncio.create_task(loop())
+
+    async def end(self) -> None:
+        """Close its input, wait for it to go, and kill its group if it does not."""
+        self.ending = True
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(END_WAIT_S):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+        await self._reading
+        if self._listening is not None:
+            await self._listening
+
+    @property
+    def _out(self) -> asyncio.StreamReader:
+        if self._process.stdout is None:
+            raise RuntimeError("a child is always started with a pipe as its standard output")
+        return self._process.stdout
+
+    async def _read_last_words(self) -> str:
+        await self._reading
+        return self._stderr[-1] if self._stderr else f"it said nothing (exit code {self._process.returncode})"
+
+    async def _read_stderr(self) -> None:
+        if self._process.stderr is None:
+            return
+        async for line in self._process.stderr:
+            if text := line.decode(errors="replace").strip():
+                self._stderr.append(text)

@@ -1,0 +1,193 @@
+"""The command line. Reads what a person wrote, hands it on, prints what came of it.
+
+Importing this module imports nothing heavy: every command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from drills import __version__
+from drills.problems import EXIT_USAGE, UsageProblem
+
+if TYPE_CHECKING:
+    from drills.result import Result
+    from drills.run import Job
+    from drills.screen import Screen
+
+RESULTS = "drill-results"
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The `drill` command. Ends the process with the exit code of the verdict, or 2 for wrong usage."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        code = _dispatch(argv)
+        sys.stdout.flush()
+    except UsageProblem as problem:
+        for one in problem.problems:
+            print(f"drill: {one}", file=sys.stderr)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:
+        print("drill: interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (a pager, `head`); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+def _as_interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _dispatch(argv: Sequence[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    command: int = args.command(args)
+    return command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drill", description="Proves that an AI gateway really fails over.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"failover-drill {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a drill", description="Run a drill.", allow_abbrev=False)
+    _target(run)
+    run.add_argument("--seed", type=int, help="repeat a drill exactly (default: the scenario's, or a random one)")
+    run.add_argument("--no-faults", action="store_true", help="the null drill: everything but the faults")
+    run.add_argument("--port", type=int, help="loopback port for the gateway (default: any free one)")
+    run.add_argument(
+        "--out", type=Path, default=Path(RESULTS), help=f"where the run's folder goes (default: {RESULTS})"
+    )
+    run.set_defaults(command=_run)
+
+    plan = commands.add_parser("plan", help="print legs and timeline; touch nothing", allow_abbrev=False)
+    _target(plan)
+    plan.add_argument("--seed", type=int, default=0, help="seed of the arrivals")
+    plan.set_defaults(command=_plan)
+
+    validate = commands.add_parser("validate", help="check scenario files", allow_abbrev=False)
+    validate.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="path, file name or name of a scenario")
+    validate.add_argument("--json", action="store_true", help="print the findings as JSON")
+    validate.set_defaults(command=_validate)
+
+    check = commands.add_parser("check", help="judge a run again from its history", allow_abbrev=False)
+    check.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
+    check.set_defaults(command=_check)
+
+    listing = commands.add_parser("list", help="what there is", allow_abbrev=False)
+    listing.add_argument("what", choices=("scenarios", "faults", "gateways", "providers"))
+    listing.add_argument("--json", action="store_true", help="print the list as JSON")
+    listing.set_defaults(command=_list)
+    return parser
+
+
+def _target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", metavar="SCENARIO", help="path, file name or name of a scenario")
+    parser.add_argument("--gateway", metavar="NAME", help="gateway adapter, or a YAML file that describes a gateway")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the gateway's own config (default: a sample)")
+    parser.add_argument(
+        "--model", metavar="NAME", help="model name that callers ask for (default: found in the config)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from drills import screen as screens  # noqa: PLC0415  heavy, and only for this command
+    from drills.prepare import job_of  # noqa: PLC0415
+
+    out: TextIO = sys.stderr if args.json else sys.stdout
+    with screens.make(out) as screen:
+        job = job_of(args, screen.say, secrets.token_hex(16))
+        result = _run_job(job, screen)
+    if args.json:
+        from drills.result import encode  # noqa: PLC0415
+
+        sys.stdout.write(encode(result).decode())
+    else:
+        _print_summary(result, job.folder, out)
+    return result.exit_code
+
+
+def _run_job(job: Job, screen: Screen) -> Result:
+    from drills.files import finish  # noqa: PLC0415
+    from drills.run import RunInterrupted, run  # noqa: PLC0415
+
+    try:
+        run(job, screen.take, screen.say)
+    except RunInterrupted:
+        pass  # the history says so, and the verdict with it
+    except UsageProblem:
+        shutil.rmtree(job.folder, ignore_errors=True)
+        raise
+    return finish(job.folder)
+
+
+def _print_summary(result: Result, folder: Path, out: TextIO) -> None:
+    from reports.text import render  # noqa: PLC0415
+
+    lines = render(result, str(folder))
+    if not out.isatty():
+        print("\n".join(line.text for line in lines), file=out)
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(file=out)
+    for line in lines:
+        console.print(line.text, style=line.style or None, markup=False, highlight=False)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from drills.prepare import plan_text  # noqa: PLC0415
+
+    print(plan_text(args))
+    return 0
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from drills.prepare import validate_text  # noqa: PLC0415
+
+    code, text = validate_text(args.scenarios, args.json)
+    print(text)
+    return code
+
+
+def _check(args: argparse.Namespace) -> int:
+    from drills.files import recheck  # noqa: PLC0415
+
+    result, agrees, why = recheck(args.folder)
+    if args.json:
+        from drills.result import encode  # noqa: PLC0415
+
+        sys.stdout.write(encode(result).decode())
+    else:
+        _print_summary(result, args.folder, sys.stdout)
+    if not agrees:
+        print(f"drill: {why}", file=sys.stderr)
+        return 3
+    return result.exit_code
+
+
+def _list(args: argparse.Namespace) -> int:
+    from drills.prepare import list_text  # noqa: PLC0415
+
+    print(list_text(args.what, args.json))
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""LiteLLM: the real proxy, started from a private copy of the user's own config.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from drills.gateways import litellm_config, litellm_copy, litellm_document, litellm_install
+from drills.gateways.base import Discovery, Launch, Progress
+from drills.problems import UsageProblem
+
+SAMPLE = "cross-cloud.yaml"
+START_TIMEOUT_S = 120.0
+"""The proxy imports for 7 to 30 s, by machine and load."""
+
+_INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "HOME", "USER", "LOGNAME")
+_FIXED = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else the start waits for a download
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LITELLM_MODE": "PRODUCTION",  # else a .env file found near the program is loaded, with real keys in it
+    "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
+    "AWS_ACCESS_KEY_ID": litellm_copy.DUMMY,
+    "AWS_SECRET_ACCESS_KEY": litellm_copy.DUMMY,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "NETRC": os.devnull,
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+    "PYTHONUNBUFFERED": "1",
+}
+"""No credential of the person who runs the drill, and nothing that leads out of this host."""
+
+_REGIONS = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "VERTEXAI_LOCATION", "VERTEX_LOCATION")
+
+
+class LiteLLM:
+    """The LiteLLM proxy. Implements `drills.gateways.base.Gateway`."""
+
+    name = "litellm"
+
+    def discover(self, config: Path | None, model: str | None) -> Discovery:
+        """The legs in a proxy config.yaml, `include` files and all; the shipped cross-cloud sample when None."""
+        path = config or sample(SAMPLE)
+        document, found = _find(path, model)
+        copy = litellm_copy.build(found, {leg.name: "http://127.0.0.1:1" for leg, _ in found.legs}, Path("/"), "")
+        return Discovery(
+            legs=tuple(leg for leg, _ in found.legs),
+            entry_model=found.entry,
+            config_file=str(path),
+            config_sha256=hashlib.sha256(document.source).hexdigest(),
+            notes=(*found.notes, *copy.left_out),
+        )
+
+    def prepare(self, progress: Progress) -> str:
+        """Install LiteLLM into the cache, or use the one that `FAILOVER_DRILL_LITELLM` names."""
+        return litellm_install.prepare(progress, os.environ)
+
+    def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
+        """The proxy on one worker, with the private copy of the config. Raises `UsageProblem` when the config is no
+        longer the one that was discovered.
+        """
+        path = Path(found.config_file)
+        document, legs = _find(path, found.entry_model)
+        if hashlib.sha256(document.source).hexdigest() != found.config_sha256:
+            raise UsageProblem(f"{path} was changed since the drill read it; start again")
+        private = private.absolute()
+        key = litellm_copy.new_master_key()
+        copy = litellm_copy.build(legs, leg_urls, private, key)
+        regions = {name: os.environ[name] for name in _REGIONS if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        own = {"CLOUDSDK_CONFIG": str(private), "AZURE_CONFIG_DIR": str(private)}
+        return Launch(
+            argv=(
+                str(litellm_install.executable(os.environ)),
+                *("--config", str(private / "config.yaml")),
+                *("--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"),
+            ),
+            env=inherited | regions | dict(copy.env) | _FIXED | own,
+            cwd=str(private),
+            base_url=f"http://127.0.0.1:{port}",
+            ready_path="/health/liveliness",
+            chat_path="/v1/chat/completions",
+            request_headers=(("Authorization", f"Bearer {key}"),),
+            files={str(private / name): text for name, text in copy.files.items()},
+            secrets=(key,),
+            start_timeout_s=START_TIMEOUT_S,
+        )
+
+
+def sample(name: str) -> Path:
+    """The path of a shipped LiteLLM config."""
+    return Path(str(resources.files("scenarios") / "litellm" / name))
+
+
+def _find(path: Path, model: str | None) -> tuple[litellm_document.Document, litellm_config.Found]:
+    document = litellm_document.load(path)
+    return document, litellm_config.find_legs(litellm_config.read(document, os.environ), model)
+
+
+GATEWAY = LiteLLM()

@@ -1,0 +1,87 @@
+"""The history of a run: every event, one JSON object a line, flushed as it happens.
+
+A line that a crash cut short is the only one that may be unreadable; everything before it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from drills.events import AnyEvent, RunStarted
+from drills.problems import Place, Problem, UsageProblem
+
+HISTORY_FILE = "history.jsonl"
+_REDACTED = "[redacted]"
+
+
+class Redactor:
+    """Removes known secrets from text. Secrets shorter than six characters would garble it and are not secret."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Add secrets. The longest are replaced first, so that one inside another leaves no rest."""
+        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= 6)}
+        self._secrets = tuple(sorted(known, key=len, reverse=True))
+
+    def clean(self, text: str) -> str:
+        """The text without secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, _REDACTED)
+        return text
+
+
+class HistoryWriter:
+    """Appends events to a file. Not thread-safe; one writer a run."""
+
+    def __init__(self, path: Path, redactor: Redactor) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._encoder = msgspec.json.Encoder()
+        self._redactor = redactor
+        self.events: list[AnyEvent] = []
+
+    def add(self, event: AnyEvent) -> None:
+        """Write one event, whole, with one system call, and keep it for whoever follows the run."""
+        line = self._redactor.clean(self._encoder.encode(event).decode())
+        self.events.append(msgspec.json.decode(line, type=AnyEvent))
+        self._file.write(line.encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read(path: Path) -> tuple[AnyEvent, ...]:
+    """Every event of a history file. Raises `UsageProblem` when it is not one.
+
+    An unreadable last line is what a crash leaves and is skipped; any other unreadable line is a problem.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageProblem(f"{path}: cannot read the history: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(AnyEvent)
+    events: list[AnyEvent] = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            events.append(decoder.decode(line))
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                break
+            place = Place(str(path), number, 1)
+            raise UsageProblem(Problem(f"not an event of a drill's history: {error}", place)) from error
+    return tuple(events)
+
+
+def header(events: Sequence[AnyEvent], source: str) -> RunStarted:
+    """The first event, which says what was run. Raises `UsageProblem` when the history has none."""
+    if not events or not isinstance(events[0], RunStarted):
+        raise UsageProblem(f"{source}: not the history of a drill: it does not begin with run_started")
+    return events[0]

@@ -1,0 +1,219 @@
+"""All measurements of a drill, computed from its history and from nothing else. Pure.
+
+Percentiles are by the nearest-rank method on raw values; none is given that the number of values cannot support.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from drills import failback, switchover
+from drills.events import Via
+from drills.ledger import FaultRecord, Ledger, Request
+from drills.outcomes import Outcome
+from drills.result import (
+    Attempts,
+    Failback,
+    FaultPart,
+    LoadPart,
+    Path,
+    PhasePart,
+    PlanePart,
+    Requests,
+    Switchover,
+)
+from faults.base import Connections
+
+_P99_NEEDS = 100
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the checks judge: the joined ledger, and every number computed from it."""
+
+    ledger: Ledger
+    phases: tuple[PhasePart, ...]
+    faults: tuple[FaultPart, ...]
+    switchovers: tuple[Switchover, ...]
+    failbacks: tuple[Failback, ...]
+    requests: Requests
+    attempts: Attempts
+    paths: tuple[Path, ...]
+    load: LoadPart
+    plane: PlanePart
+
+
+def measure(ledger: Ledger) -> Measured:
+    """Every number that a drill reports."""
+    return Measured(
+        ledger=ledger,
+        phases=tuple(_phases(ledger)),
+        faults=tuple(_fault(ledger, fault) for fault in ledger.faults),
+        switchovers=_each(switchover.measure, ledger),
+        failbacks=_each(failback.measure, ledger),
+        requests=_requests(ledger.requests),
+        attempts=_attempts(ledger),
+        paths=tuple(_paths(ledger)),
+        load=_load(ledger),
+        plane=_plane(ledger),
+    )
+
+
+def _each(measure_one: Callable[[Ledger, FaultRecord], _Found | None], ledger: Ledger) -> tuple[_Found, ...]:
+    """What was measured for every fault that became effective."""
+    found = (measure_one(ledger, fault) for fault in ledger.faults)
+    return tuple(one for one in found if one is not None)
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Nearest-rank percentile (share 0..1), or None when there are too few values: p99 needs 100."""
+    if not values or len(values) < math.ceil(round(1 / (1 - share), 6)):
+        return None
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _requests(requests: Sequence[Request]) -> Requests:
+    counts = Counter(request.outcome for request in requests)
+    return Requests(
+        due=len(requests),
+        ok=counts[Outcome.OK],
+        failed=counts[Outcome.FAILED],
+        unknown=counts[Outcome.UNKNOWN],
+        corrupt=counts[Outcome.CORRUPT],
+        not_started=counts[Outcome.NOT_STARTED],
+        slow=sum(1 for request in requests if request.slow),
+    )
+
+
+def _attempts(ledger: Ledger) -> Attempts:
+    attempts = ledger.attempts
+    sent = sum(1 for request in ledger.requests if request.sent_s is not None)
+    return Attempts(
+        total=len(attempts),
+        per_request=len(attempts) / sent if sent else 0.0,
+        by_leg=ledger.attempts_by_leg(),
+        by_result=dict(sorted(Counter(attempt.result for attempt in attempts).items())),
+        unexplained=len(ledger.unexplained),
+        probes=len(ledger.probe_attempts),
+        side_traffic=len(ledger.side_attempts),
+    )
+
+
+def _paths(ledger: Ledger) -> list[Path]:
+    """The ledger, grouped: requests that took the same way with the same outcome. The rows add up to all requests."""
+    ways: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for request in ledger.requests:
+        steps = []
+        for attempt in request.attempts:
+            by = f" ({', '.join(attempt.faults)})" if attempt.faults else ""
+            steps.append(f"{attempt.leg}: {attempt.result}{by}")
+        outcome = "ok, slow" if request.slow else request.outcome.value
+        ways[outcome, tuple(steps)] += 1
+    return [Path(outcome=outcome, attempts=steps, requests=count) for (outcome, steps), count in ways.most_common()]
+
+
+def _load(ledger: Ledger) -> LoadPart:
+    sent = [r for r in ledger.requests if r.sent_s is not None]
+    lags = [(r.sent_s - r.due_s) * 1000 for r in sent if r.sent_s is not None]
+    span_s = sent[-1].due_s - sent[0].due_s if len(sent) > 1 else 0.0
+    return LoadPart(
+        rate_per_s=ledger.header.rate_per_s,
+        achieved_per_s=(len(sent) - 1) / span_s if span_s > 0 else None,
+        send_lag_p50_ms=percentile(lags, 0.5),
+        send_lag_p99_ms=percentile(lags, 0.99) if len(lags) >= _P99_NEEDS else max(lags, default=None),
+        send_lag_max_ms=max(lags, default=None),
+    )
+
+
+def _plane(ledger: Ledger) -> PlanePart:
+    """Median over healthy probes through the plane minus median over those straight to the legs.
+
+    Only probes from before the timeline count: they came in pairs, on a quiet machine.
+    """
+    start_s = ledger.timeline_s if ledger.timeline_s is not None else math.inf
+    probes = [p for p in ledger.probes if not p.error and p.via is not Via.GATEWAY and p.done_s <= start_s]
+    whole = {via: [p.done_s - p.sent_s for p in probes if p.via is via and not p.stream] for via in Via}
+    tokens = {
+        via: [p.first_token_s - p.sent_s for p in probes if p.via is via and p.stream and p.first_token_s is not None]
+        for via in Via
+    }
+    return PlanePart(
+        added_latency_p50_ms=_difference_ms(whole[Via.PLANE], whole[Via.DIRECT]),
+        added_first_token_p50_ms=_difference_ms(tokens[Via.PLANE], tokens[Via.DIRECT]),
+        samples=min(len(whole[Via.PLANE]), len(whole[Via.DIRECT])),
+    )
+
+
+def _difference_ms(through: Sequence[float], straight: Sequence[float]) -> float | None:
+    if not through or not straight:
+        return None
+    return (statistics.median(through) - statistics.median(straight)) * 1000
+
+
+def _phases(ledger: Ledger) -> list[PhasePart]:
+    start_s = ledger.timeline_s
+    if start_s is None:
+        return []
+    found = []
+    for phase in ledger.header.phases:
+        begin_s, end_s = start_s + phase.start_s, start_s + phase.end_s
+        inside = [r for r in ledger.requests if begin_s <= r.due_s < end_s]
+        sent = [r for r in inside if r.sent_s is not None]
+        found.append(
+            PhasePart(
+                name=phase.name,
+                start_s=begin_s,
+                end_s=end_s,
+                faults=phase.faults,
+                due=len(inside),
+                ok=sum(1 for r in inside if r.ok),
+                bad=sum(1 for r in inside if not r.ok),
+                slow=sum(1 for r in inside if r.slow),
+                served_by=dict(Counter(r.served_by for r in inside if r.served_by is not None).most_common()),
+                attempts_per_request=sum(len(r.attempts) for r in sent) / len(sent) if sent else None,
+            )
+        )
+    return found
+
+
+def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
+    effective = fault.effective
+    return FaultPart(
+        id=fault.plan.id,
+        kind=fault.plan.kind,
+        legs=fault.plan.legs,
+        selector=fault.plan.selector,
+        requested_s=fault.requested_s,
+        effective_s=fault.effective_s,
+        transition_s=effective.at_s - effective.began_s if effective else None,
+        cleared_s=fault.cleared_s,
+        touched_requests=_touched(ledger, fault),
+        cut_connections=effective.cut if effective else 0,
+        held_connections=effective.held if effective else 0,
+        hung_connects=len(fault.hung_connects),
+    )
+
+
+def _touched(ledger: Ledger, fault: FaultRecord) -> int:
+    """Attempts and hung connects that met the fault.
+
+    A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
+    due while it was on and of which no attempt reached its legs, if one of its legs served before.
+    """
+    attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
+    touched = attempts + len(fault.hung_connects)
+    onset_s = fault.effective_s
+    if onset_s is None or fault.plan.connections is not Connections.REFUSED:
+        return touched
+    if switchover.served_before(ledger, onset_s) not in fault.plan.legs:
+        return touched
+    end_s = switchover.window_end_s(ledger, fault)
+    window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
+    return touched + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))

@@ -1,0 +1,103 @@
+"""Requests of the tool's own before and after the load: is every leg healthy, and what does the plane itself cost?"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+import httpx
+
+from drills import providers
+from drills.clock import Clock
+from drills.events import Ending, Probe, Via
+from drills.legs import Leg
+from drills.load import Callers, clean
+from drills.marks import Mark, Shape, read_answer
+
+PAIRS = 4
+"""Requests direct and through the plane, for each leg and kind, from which the plane's own latency is computed."""
+_PROBE_WITHIN_S = 10.0
+_GATEWAY_PROBES = 4
+
+Emit = Callable[[Probe], None]
+
+
+def new_mark() -> Mark:
+    """The mark of a probe; as unguessable as that of a caller's request."""
+    return Mark(secrets.token_hex(8))
+
+
+async def check_legs(
+    legs: Sequence[Leg], direct: Mapping[str, str], plane: Mapping[str, str], clock: Clock, emit: Emit, pairs: int
+) -> None:
+    """Probe every leg, alternating between straight to it and through the plane, whole and streamed.
+
+    `direct` and `plane` give each leg's base URL. Legs are probed side by side, each one request at a time.
+    """
+    async with httpx.AsyncClient(timeout=_PROBE_WITHIN_S, trust_env=False) as client:
+
+        async def one_leg(leg: Leg) -> None:
+            for _ in range(pairs):
+                for stream in (False, True):
+                    emit(await _probe(client, leg, Via.DIRECT, direct[leg.name], stream, clock))
+                    emit(await _probe(client, leg, Via.PLANE, plane[leg.name], stream, clock))
+
+        await asyncio.gather(*(one_leg(leg) for leg in legs))
+
+
+async def _probe(client: httpx.AsyncClient, leg: Leg, via: Via, url: str, stream: bool, clock: Clock) -> Probe:
+    provider = providers.get(leg.provider)
+    mark = new_mark()
+    request = provider.probe(leg.model, mark.prompt(), stream)
+    sent_s = clock.now_s()
+    first_token_s: float | None = None
+    body = b""
+    error = ""
+    try:
+        async with client.stream(
+            request.method, url + request.path, headers=list(request.headers), content=request.body
+        ) as response:
+            async for data in response.aiter_bytes():
+                if first_token_s is None:
+                    first_token_s = clock.now_s()
+                body += data
+        if response.status_code != 200:
+            error = f"status {response.status_code}: {clean(body[:300].decode(errors='replace'))}"
+        else:
+            reading = read_answer(provider.read(stream, body), mark)
+            if reading.shape is not Shape.WHOLE or reading.legs != (leg.name,):
+                error = f"answer is {reading.shape}, from {', '.join(reading.legs) or 'nobody'}"
+    except (httpx.HTTPError, ValueError) as problem:
+        error = clean(f"{type(problem).__name__}: {problem}")
+    return Probe(
+        id=mark.id,
+        leg=leg.name,
+        via=via,
+        stream=stream,
+        sent_s=sent_s,
+        first_token_s=first_token_s,
+        done_s=clock.now_s(),
+        error=error,
+    )
+
+
+async def check_gateway(callers: Callers, clock: Clock, emit: Emit) -> None:
+    """Warm the gateway up as callers would: one request at a time, streamed and whole in turn."""
+    for number in range(_GATEWAY_PROBES):
+        mark, stream, sent_s = new_mark(), number % 2 == 1, clock.now_s()
+        done = await callers.call(-1 - number, mark, stream, sent_s, _PROBE_WITHIN_S * 2)
+        good = done.ending is Ending.COMPLETE and done.shape is Shape.WHOLE
+        shape = f", answer {done.shape}" if done.shape else ""
+        emit(
+            Probe(
+                id=mark.id,
+                leg=done.legs[0] if good else None,
+                via=Via.GATEWAY,
+                stream=stream,
+                sent_s=sent_s,
+                first_token_s=done.first_token_s,
+                done_s=done.done_s,
+                error="" if good else f"{done.ending}, status {done.status}{shape}: {done.detail}",
+            )
+        )

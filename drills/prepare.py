@@ -1,0 +1,132 @@
+"""From a command's arguments to a job: every problem is found here, before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from drills import gateways, providers
+from drills.files import make_folder
+from drills.gateways.base import Discovery, Gateway
+from drills.plan import Plan, make
+from drills.problems import UsageProblem, choices
+from drills.run import Job, check_port
+from drills.scenario import Scenario, load, shipped
+from drills.schema import summary
+from faults.base import kinds
+
+
+def gateway_of(name: str) -> Gateway:
+    """The adapter of that name. Raises `UsageProblem` with the names that there are."""
+    if name not in gateways.names():
+        raise UsageProblem(f"unknown gateway {name!r}; {choices(name, gateways.names())}")
+    return gateways.get(name)
+
+
+def _planned(args: argparse.Namespace, seed: int, nonce: str) -> tuple[Scenario, Gateway, Discovery, Plan]:
+    scenario = load(args.scenario)
+    gateway = gateway_of(args.gateway or scenario.gateway)
+    found = gateway.discover(args.config, args.model)
+    plan = make(scenario, found.legs, seed, nonce, getattr(args, "no_faults", False))
+    return scenario, gateway, found, plan
+
+
+def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> Job:
+    """All that a run needs, the gateway installed. Raises `UsageProblem`."""
+    scenario = load(args.scenario)
+    seed = next((seed for seed in (args.seed, scenario.seed) if seed is not None), secrets.randbelow(2**32))
+    scenario, gateway, found, plan = _planned(args, seed, nonce)
+    if args.port is not None:
+        check_port(args.port)
+    version = gateway.prepare(say)
+    for note in (*found.notes, *plan.warnings):
+        say(f"note: {note}")
+    return Job(
+        scenario=scenario,
+        found=found,
+        plan=plan,
+        gateway=gateway,
+        gateway_version=version,
+        seed=seed,
+        folder=make_folder(args.out, Path(scenario.file).stem, gateway.name),
+        port=args.port,
+    )
+
+
+def plan_text(args: argparse.Namespace) -> str:
+    """What a run would do, for people or as JSON."""
+    scenario, gateway, found, plan = _planned(args, args.seed, "plan")
+    if args.json:
+        return json.dumps(
+            {
+                "scenario": scenario.name,
+                "gateway": gateway.name,
+                "entry_model": found.entry_model,
+                "legs": [{key: getattr(leg, key) for key in leg.__struct_fields__} for leg in found.legs],
+                "phases": [
+                    {"name": p.name, "start_s": p.start_s, "end_s": p.end_s, "faults": p.faults} for p in plan.phases
+                ],
+                "faults": [{"id": f.id, "kind": f.kind, "legs": f.legs, "selector": f.selector} for f in plan.faults],
+                "arrivals": len(plan.arrivals),
+                "duration_s": plan.duration_s,
+                "notes": [*found.notes, *plan.warnings],
+            },
+            indent=2,
+        )
+    lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}"]
+    lines.append(f"callers ask for {found.entry_model!r}; the legs, in the order in which the gateway uses them:")
+    for leg in found.legs:
+        region = f" {leg.region}" if leg.region else ""
+        lines.append(
+            f"  {leg.role or 'not in the chain':<16} {leg.name:<36} {leg.provider}, {leg.cloud}{region}, {leg.model}"
+        )
+    lines += ["", f"{len(plan.arrivals)} requests at {scenario.load.rate_per_s:g}/s over {plan.duration_s:g} s:"]
+    faults = {fault.id: fault for fault in plan.faults}
+    for phase in plan.phases:
+        lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s")
+        lines += [f"            {faults[id_].kind} on {', '.join(faults[id_].legs)}" for id_ in phase.faults]
+    lines += ["", *(f"note: {note}" for note in (*found.notes, *plan.warnings))]
+    return "\n".join(lines).rstrip()
+
+
+def validate_text(names: Sequence[str], as_json: bool) -> tuple[int, str]:
+    """Every scenario checked: exit code, and what to print."""
+    found: list[dict[str, object]] = []
+    for name in names:
+        try:
+            scenario = load(name)
+        except UsageProblem as problem:
+            found.append({"scenario": name, "problems": [str(one) for one in problem.problems]})
+        else:
+            found.append({"scenario": scenario.file, "problems": []})
+    code = 2 if any(one["problems"] for one in found) else 0
+    if as_json:
+        return code, json.dumps(found, indent=2)
+    lines = []
+    for one in found:
+        problems = one["problems"]
+        lines += (
+            [str(line) for line in problems]
+            if isinstance(problems, list) and problems
+            else [f"{one['scenario']}: good"]
+        )
+    return code, "\n".join(lines)
+
+
+def list_text(what: str, as_json: bool) -> str:
+    """What there is of a kind: names, and one sentence each where there is one."""
+    rows: dict[str, str]
+    if what == "faults":
+        rows = {name: summary(cls) for name, cls in kinds().items()}
+    elif what == "gateways":
+        rows = {name: "" for name in gateways.names()}
+    elif what == "providers":
+        rows = {name: "" for name in providers.names()}
+    else:
+        rows = {name: load(name).name for name in shipped()}
+    if as_json:
+        return json.dumps(rows, indent=2)
+    return "\n".join(f"{name:<24} {about}".rstrip() for name, about in rows.items())

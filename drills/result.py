@@ -1,0 +1,261 @@
+"""The result of a drill: the contract of `result.json`. Data only; seconds are floats on the run's clock.
+
+Fields are added, never renamed or removed, within one `schema`. Null means "never", with a reason beside it.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from drills.events import PhasePlan
+from drills.legs import Leg
+
+RESULT_SCHEMA = "failover-drill/result/1"
+
+
+class Verdict(enum.StrEnum):
+    """What a drill, or one of its checks, came to."""
+
+    PASS = "pass"  # noqa: S105  a verdict, not a password
+    FAIL = "fail"
+    INVALID = "invalid"
+    INCONCLUSIVE = "inconclusive"
+    INTERRUPTED = "interrupted"
+    UNKNOWN = "unknown"
+    """Of a check only: it crashed. The drill is then invalid."""
+
+
+EXIT_CODES = {
+    Verdict.PASS: 0,
+    Verdict.FAIL: 1,
+    Verdict.INVALID: 3,
+    Verdict.INCONCLUSIVE: 3,
+    Verdict.INTERRUPTED: 130,
+}
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every part of a result."""
+
+
+class ScenarioPart(_Part, frozen=True, kw_only=True):
+    """Which scenario was run. sha256: of the file's bytes."""
+
+    name: str
+    file: str
+    sha256: str
+    objective: str
+
+
+class GatewayPart(_Part, frozen=True, kw_only=True):
+    """What was under test. config_sha256: of the user's config, byte for byte."""
+
+    name: str
+    version: str
+    config_file: str
+    config_sha256: str
+    entry_model: str
+
+
+class FaultPart(_Part, frozen=True, kw_only=True):
+    """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
+    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away."""
+
+    id: str
+    kind: str
+    legs: tuple[str, ...]
+    selector: str
+    requested_s: float | None
+    effective_s: float | None
+    transition_s: float | None
+    cleared_s: float | None
+    touched_requests: int
+    cut_connections: int
+    held_connections: int
+    hung_connects: int
+
+
+class Outage(_Part, frozen=True, kw_only=True):
+    """How long callers were without good answers: bounds and best estimate, in seconds."""
+
+    lower: float
+    point: float
+    upper: float
+
+
+class Switchover(_Part, frozen=True, kw_only=True):
+    """How the callers fared from the onset of one fault to its end, or to the next fault.
+
+    onset_s, first_failure_s, first_success_s: on the run's clock. switchover_s, recovery_s, avoidance_s: since onset.
+    recovery_s: upper end of the bracket that holds the instant from which callers were answered well;
+    resolution_s: the bracket's width. reason: why something is null, one sentence each.
+    """
+
+    fault: str
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+    onset_s: float
+    window_s: float
+    first_failure_s: float | None
+    first_success_s: float | None
+    switchover_s: float | None
+    recovery_s: float | None
+    resolution_s: float | None
+    client_outage_s: Outage
+    avoidance_s: float | None
+    detour_p50_s: float | None
+    detour_max_s: float | None
+    exposure_s: float | None
+    arrivals: int
+    bad: int
+    slow: int
+    corrupt: int
+    reasons: dict[str, str]
+    evidence: tuple[int, ...]
+
+
+class Failback(_Part, frozen=True, kw_only=True):
+    """How the callers fared after a fault was cleared.
+
+    cleared_s, first_success_s: on the run's clock. failback_s: since cleared, with resolution_s. excess_outage_s:
+    client outage while every leg was healthy again. flaps: changes of the answering leg beyond the one away and the
+    one back, per hour. expected: false when the leg that serves first in the chain was never away.
+    """
+
+    fault: str
+    to: str | None
+    expected: bool
+    cleared_s: float | None
+    window_s: float
+    first_success_s: float | None
+    failback_s: float | None
+    resolution_s: float | None
+    excess_outage_s: float
+    flaps: float
+    bad: int
+    slow: int
+    reasons: dict[str, str]
+
+
+class Requests(_Part, frozen=True, kw_only=True):
+    """Every arrival in exactly one outcome; `slow` counts among `ok`."""
+
+    due: int
+    ok: int
+    failed: int
+    unknown: int
+    corrupt: int
+    not_started: int
+    slow: int
+
+    @property
+    def lost(self) -> int:
+        """Arrivals whose caller did not get a good answer from the gateway."""
+        return self.failed + self.unknown + self.corrupt
+
+
+class Attempts(_Part, frozen=True, kw_only=True):
+    """Attempts that callers' requests caused. unexplained: on a model's surface with no request behind them."""
+
+    total: int
+    per_request: float
+    by_leg: dict[str, int]
+    by_result: dict[str, int]
+    unexplained: int
+    probes: int
+    side_traffic: int
+
+
+class Path(_Part, frozen=True, kw_only=True):
+    """A way that requests took through the legs, with how many took it: one row of the attempt ledger."""
+
+    outcome: str
+    attempts: tuple[str, ...]
+    requests: int
+
+
+class LoadPart(_Part, frozen=True, kw_only=True):
+    """The load generator, as it observed itself."""
+
+    rate_per_s: float
+    achieved_per_s: float | None
+    send_lag_p50_ms: float | None
+    send_lag_p99_ms: float | None
+    send_lag_max_ms: float | None
+
+
+class PlanePart(_Part, frozen=True, kw_only=True):
+    """What the plane itself costs: median through it minus median straight to the leg, over `samples` pairs."""
+
+    added_latency_p50_ms: float | None
+    added_first_token_p50_ms: float | None
+    samples: int
+
+
+class PhasePart(_Part, frozen=True, kw_only=True):
+    """One phase: its arrivals by outcome, who answered, and attempts per request."""
+
+    name: str
+    start_s: float
+    end_s: float
+    faults: tuple[str, ...]
+    due: int
+    ok: int
+    bad: int
+    slow: int
+    served_by: dict[str, int]
+    attempts_per_request: float | None
+
+
+class CheckPart(_Part, frozen=True, kw_only=True):
+    """One check: what was expected, what was observed, the requests that prove it, and what to do about it."""
+
+    name: str
+    verdict: Verdict
+    expected: str
+    observed: str
+    evidence: tuple[str, ...] = ()
+    advice: str = ""
+
+
+class Result(_Part, frozen=True, kw_only=True):
+    """The whole result."""
+
+    schema: str
+    tool_version: str
+    scenario: ScenarioPart
+    gateway: GatewayPart
+    seed: int
+    started_at: str
+    duration_s: float
+    verdict: Verdict
+    exit_code: int
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    legs: tuple[Leg, ...]
+    phases: tuple[PhasePart, ...]
+    faults: tuple[FaultPart, ...]
+    switchovers: tuple[Switchover, ...]
+    failbacks: tuple[Failback, ...]
+    requests: Requests
+    attempts: Attempts
+    paths: tuple[Path, ...]
+    load: LoadPart
+    plane: PlanePart
+    slow_limit_s: float | None
+    slow_token_limit_s: float | None
+    checks: tuple[CheckPart, ...]
+    environment: dict[str, str]
+    plan: tuple[PhasePlan, ...]
+
+
+def encode(result: Result) -> bytes:
+    """`result.json`, with a line end."""
+    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+
+
+def decode(data: bytes) -> Result:
+    """A result out of its file. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(data, type=Result)

@@ -1,0 +1,315 @@
+"""One run of a drill: starts everything, keeps to the plan, writes the history, and leaves nothing behind.
+
+The only module that brings sockets, processes and the clock together. What it does is data in the history; what it
+means is decided elsewhere, from the history alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import secrets
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from drills import __version__
+from drills.children import Child, ChildLostError
+from drills.clock import Clock
+from drills.events import (
+    SCHEMA,
+    AnyEvent,
+    GatewayLine,
+    PhaseStarted,
+    Probe,
+    RunEnded,
+    RunStarted,
+    TimelineStarted,
+)
+from drills.gateways.base import Discovery, Gateway, Launch
+from drills.history import HISTORY_FILE, HistoryWriter, Redactor
+from drills.keeper import Keep
+from drills.load import Callers, drive
+from drills.plan import Plan
+from drills.planes import MitmPlane
+from drills.preflight import PAIRS, check_gateway, check_legs
+from drills.problems import UsageProblem
+from drills.scenario import Scenario
+from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
+
+GATEWAY_LOG = "gateway.log"
+SCENARIO_FILE = "scenario.yaml"
+_SIMULATOR_WITHIN_S = 20.0
+_READY_POLL_S = 0.1
+_LEAD_S = 0.25
+"""From the end of the preflight to the start of the timeline."""
+
+Observer = Callable[[AnyEvent], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, decided before anything is started."""
+
+    scenario: Scenario
+    found: Discovery
+    plan: Plan
+    gateway: Gateway
+    gateway_version: str
+    seed: int
+    folder: Path
+    port: int | None = None
+
+
+class RunInterrupted(Exception):
+    """A person or a signal stopped the run. Everything is restored when this is raised."""
+
+
+class _Run:
+    def __init__(self, job: Job, observe: Observer, say: Say) -> None:
+        self._job = job
+        self._observe = observe
+        self._say = say
+        self._clock = Clock()
+        self._redactor = Redactor()
+        self._history = HistoryWriter(job.folder / HISTORY_FILE, self._redactor)
+        self._log = (job.folder / GATEWAY_LOG).open("a", encoding="utf-8")
+        self._gateway: Child | None = None
+
+    def emit(self, event: AnyEvent) -> None:
+        self._history.add(event)
+        self._observe(event)
+
+    async def run(self) -> None:
+        """Run the job to its end. Raises `UsageProblem` when the gateway does not start with this config."""
+        interrupted = ""
+        self.emit(self._started())
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._inside(stack)
+        except asyncio.CancelledError:
+            interrupted = "stopped by a signal"
+            raise
+        except ChildLostError as error:
+            raise UsageProblem(f"the drill could not start: {error}") from error
+        finally:
+            self.emit(RunEnded(at_s=self._clock.now_s(), interrupted=interrupted))
+            self._history.close()
+            self._log.close()
+
+    def _started(self) -> RunStarted:
+        job = self._job
+        return RunStarted(
+            schema=SCHEMA,
+            tool_version=__version__,
+            started_at=self._clock.started_at.isoformat(timespec="seconds"),
+            origin_s=self._clock.origin_s,
+            seed=job.seed,
+            scenario_name=job.scenario.name,
+            scenario_file=Path(job.scenario.file).name,
+            scenario_sha256=job.scenario.sha256,
+            objective=job.scenario.objective,
+            gateway=job.gateway.name,
+            gateway_version=job.gateway_version,
+            config_file=Path(job.found.config_file).name,
+            config_sha256=job.found.config_sha256,
+            entry_model=job.found.entry_model,
+            notes=(*job.found.notes, *job.plan.warnings),
+            legs=job.found.legs,
+            phases=job.plan.phases,
+            faults=job.plan.faults,
+            limits=job.plan.limits,
+            rate_per_s=job.scenario.load.rate_per_s,
+            arrivals=len(job.plan.arrivals),
+            deadline_s=job.scenario.load.deadline_s,
+            slow_s=job.scenario.load.slow_s,
+            environment={
+                "python": platform.python_version(),
+                "system": f"{platform.system()} {platform.release()}",
+                "cpus": str(os.cpu_count()),
+                "load_average": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+            },
+        )
+
+    async def _inside(self, stack: contextlib.AsyncExitStack) -> None:
+        job, clock = self._job, self._clock
+        self._say("starting the simulated providers and the fault plane")
+        direct = await stack.enter_async_context(self._simulator())
+        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit)
+        stack.push_async_callback(plane.end)
+        direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
+        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in plane.ports.items()}
+        launch = await self._start_gateway(stack, plane_urls)
+        callers = Callers(launch, job.found.entry_model, clock)
+        stack.push_async_callback(callers.close)
+        self._say("checking that every leg and the gateway are healthy")
+        probes: list[Probe] = []
+
+        def keep(probe: Probe) -> None:
+            probes.append(probe)
+            self.emit(probe)
+
+        await check_legs(job.found.legs, direct_urls, plane_urls, clock, keep, PAIRS)
+        await check_gateway(callers, clock, keep)
+        if any(probe.error for probe in probes):
+            self._say("not healthy: the drill ends before its first phase")
+            return
+        await self._timeline(plane, callers)
+        if not plane.lost.is_set():
+            await check_legs(job.found.legs, direct_urls, plane_urls, clock, self.emit, 1)
+
+    @contextlib.asynccontextmanager
+    async def _simulator(self) -> AsyncIterator[dict[str, int]]:
+        timing = self._job.scenario.providers
+        spec = SimulatorSpec(
+            legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in self._job.found.legs),
+            first_token_s=timing.first_token_s,
+            tokens_per_s=timing.tokens_per_s,
+        )
+        child = await Child.start("simulator", "drills.simulator", spec)
+        try:
+            ready = msgspec.json.decode(await child.first_line(_SIMULATOR_WITHIN_S), type=SimulatorReady)
+            yield ready.ports
+        finally:
+            await child.end()
+
+    async def _start_gateway(self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str]) -> Launch:
+        job = self._job
+        port = job.port if job.port is not None else free_port()
+        private = Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}"
+        launch = job.gateway.launch(job.found, leg_urls, port, private)
+        self._redactor.learn(launch.secrets)
+        self._say(f"starting {job.gateway.name} {job.gateway_version}")
+        self.emit(GatewayLine(at_s=self._clock.now_s(), what="starting"))
+        keep = Keep(
+            argv=launch.argv, env=launch.env, cwd=launch.cwd or str(private), private=str(private), files=launch.files
+        )
+        child = self._gateway = await Child.start(job.gateway.name, "drills.keeper", keep)
+        stack.push_async_callback(self._stop_gateway, child)
+        ended = asyncio.Event()
+
+        def on_end(_last_words: str) -> None:
+            ended.set()
+            self.emit(GatewayLine(at_s=self._clock.now_s(), what="died", detail=f"exit code {child.returncode}"))
+
+        child.listen(self._write_log, on_end)
+        await self._until_ready(launch, ended)
+        self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
+        return launch
+
+    async def _stop_gateway(self, child: Child) -> None:
+        await child.end()
+        self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopped"))
+
+    def _write_log(self, line: bytes) -> None:
+        self._log.write(self._redactor.clean(line.decode(errors="replace")))
+        self._log.flush()
+
+    async def _until_ready(self, launch: Launch, ended: asyncio.Event) -> None:
+        until_s = self._clock.now_s() + launch.start_timeout_s
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+            while self._clock.now_s() < until_s:
+                if ended.is_set():
+                    raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
+                # Refused and timed out are what "not yet" looks like.
+                with contextlib.suppress(httpx.TransportError):
+                    response = await client.get(launch.base_url + launch.ready_path)
+                    if response.status_code == 200:
+                        return
+                await asyncio.sleep(_READY_POLL_S)
+        what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"
+        raise UsageProblem(what)
+
+    def _last_log_line(self) -> str:
+        lines = (self._job.folder / GATEWAY_LOG).read_text(errors="replace").strip().splitlines()
+        telling = [line.strip() for line in lines if line.strip()]
+        return telling[-1][:500] if telling else "it said nothing"
+
+    async def _timeline(self, plane: MitmPlane, callers: Callers) -> None:
+        job, clock = self._job, self._clock
+        start_s = clock.now_s() + _LEAD_S
+        self.emit(TimelineStarted(at_s=start_s))
+        load = asyncio.create_task(drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit))
+        lost = asyncio.create_task(plane.lost.wait())
+        steps = asyncio.create_task(self._steps(plane, start_s))
+        try:
+            await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not lost.done():
+                await steps
+                self._say("waiting for the last answers")
+                await asyncio.wait({load, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if load.done():
+                await load
+        finally:
+            for task in (load, lost, steps):
+                task.cancel()
+            await asyncio.gather(load, lost, steps, return_exceptions=True)
+
+    async def _steps(self, plane: MitmPlane, start_s: float) -> None:
+        faults = {fault.id: fault for fault in self._job.plan.faults}
+        for step in self._job.plan.steps:
+            await self._clock.sleep_until(start_s + step.at_s)
+            if step.action == "phase":
+                self.emit(PhaseStarted(phase=step.name, at_s=self._clock.now_s()))
+            elif step.action == "apply":
+                await plane.apply(faults[step.name])
+            else:
+                await plane.clear(step.name)
+        await self._clock.sleep_until(start_s + self._job.plan.duration_s)
+
+
+async def _run_until_signal(job: Job, observe: Observer, say: Say) -> None:
+    loop = asyncio.get_running_loop()
+    work = asyncio.create_task(_Run(job, observe, say).run())
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        if stopped:
+            return  # cleaning up already; a second Ctrl-C must not leave a fault behind
+        stopped = True
+        say("stopping: clearing faults and ending every process")
+        work.cancel()
+
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(sig, stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise RunInterrupted("stopped by a signal") from None
+
+
+def run(job: Job, observe: Observer, say: Say) -> None:
+    """Run a drill. The history is complete when this returns or raises.
+
+    Raises `UsageProblem` when the gateway does not start, `RunInterrupted` when a signal stopped it.
+    """
+    (job.folder / SCENARIO_FILE).write_text(job.scenario.text, encoding="utf-8")
+    asyncio.run(_run_until_signal(job, observe, say))
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def check_port(port: int) -> None:
+    """Raise `UsageProblem` when a loopback port cannot be listened on."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UsageProblem(f"port {port} on 127.0.0.1 cannot be used: {error.strerror}") from error

@@ -1,0 +1,219 @@
+"""Measures a switchover: from the onset of a fault to callers being answered well again. Pure.
+
+Definitions and formulas: docs/metrics.md. Every number is a bracket or carries its resolution; what did not happen
+is null with a reason.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from drills.ledger import FaultRecord, Ledger, Request
+from drills.outcomes import Outcome
+from drills.result import Outage, Switchover
+
+_SERVED_BEFORE = 20
+"""How many of the last good answers before the onset say who served."""
+_PROBE_EVERY_S = 5.0
+_PROBE_SHARE = 0.05
+"""A probe of a faulted leg: at most one attempt per 5 s or per 5 % of arrivals."""
+_AVOIDED_AFTER = 10
+"""Arrivals that must follow the last attempt on a faulted leg before it counts as avoided."""
+
+
+def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
+    """The switchover of one fault, or None when the fault never became effective."""
+    onset_s = fault.effective_s
+    if onset_s is None:
+        return None
+    end_s = window_end_s(ledger, fault)
+    faulted = frozenset(fault.plan.legs)
+    window = [r for r in ledger.requests if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
+    before = served_before(ledger, onset_s)
+    reasons: dict[str, str] = {}
+    failures = [
+        r for r in window if not r.good and r.done_s is not None and (fault.plan.connection_level or _tried(r, faulted))
+    ]
+    rescued = [r for r in window if r.ok and r.served_by not in faulted and r.done_s is not None]
+    first_failure_s = min((r.done_s for r in failures if r.done_s is not None), default=None)
+    first_success_s = min((r.done_s for r in rescued if r.done_s is not None), default=None)
+    if first_failure_s is None:
+        reasons["first_failure_s"] = "no request failed or was slow while the fault was on"
+    if first_success_s is None:
+        reasons["switchover_s"] = f"no other leg answered within {end_s - onset_s:.1f} s"
+    lower_s, upper_s = _switch_bracket(window, onset_s)
+    if upper_s is None:
+        reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
+    avoidance_s = _avoidance_s(fault, window, faulted, onset_s, end_s, reasons)
+    detours = _detours(ledger, fault, window, faulted, onset_s)
+    if not detours:
+        reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
+    touched = [a.received_s for a in ledger.attempts if fault.plan.id in a.faults and a.received_s >= onset_s]
+    touched += [hung.seen_s for hung in fault.hung_connects]
+    to = Counter(r.served_by for r in rescued).most_common(1)
+    return Switchover(
+        fault=fault.plan.id,
+        from_=before,
+        to=to[0][0] if to else None,
+        onset_s=onset_s,
+        window_s=end_s - onset_s,
+        first_failure_s=first_failure_s,
+        first_success_s=first_success_s,
+        switchover_s=None if first_success_s is None else first_success_s - onset_s,
+        recovery_s=None if upper_s is None else upper_s - onset_s,
+        resolution_s=None if upper_s is None else upper_s - lower_s,
+        client_outage_s=client_outage(ledger.requests, onset_s, end_s, 1 / ledger.header.rate_per_s),
+        avoidance_s=avoidance_s,
+        detour_p50_s=statistics.median(detours) if detours else None,
+        detour_max_s=max(detours) if detours else None,
+        exposure_s=min(touched) - onset_s if touched else None,
+        arrivals=len(window),
+        bad=sum(1 for r in window if not r.ok),
+        slow=sum(1 for r in window if r.slow),
+        corrupt=sum(1 for r in window if r.outcome is Outcome.CORRUPT),
+        reasons=reasons,
+        evidence=tuple(r.seq for r in window if not r.good)[:50],
+    )
+
+
+def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:
+    """Until when a fault's switchover is judged: its end, or the onset of the next fault that adds to it."""
+    ends = [fault.cleared_s if fault.cleared_s is not None else last_s(ledger)]
+    onset_s = fault.effective_s or 0.0
+    for other in ledger.faults:
+        if (
+            other.effective is not None
+            and other.effective.began_s > onset_s
+            and other.plan.start_s > fault.plan.start_s
+        ):
+            ends.append(other.effective.began_s)
+    return min(ends)
+
+
+def last_s(ledger: Ledger) -> float:
+    """When the history ends, on the run's clock."""
+    if ledger.ended is not None:
+        return ledger.ended.at_s
+    return max((r.done_s or r.due_s for r in ledger.requests), default=0.0)
+
+
+def served_before(ledger: Ledger, at_s: float) -> str | None:
+    """The leg that gave most of the last good answers before a time."""
+    before = [r.served_by for r in ledger.requests if r.ok and r.done_s is not None and r.done_s <= at_s]
+    counts = Counter(before[-_SERVED_BEFORE:]).most_common(1)
+    return counts[0][0] if counts else None
+
+
+def _tried(request: Request, legs: frozenset[str]) -> bool:
+    return any(attempt.leg in legs for attempt in request.attempts)
+
+
+def _switch_bracket(window: Sequence[Request], onset_s: float) -> tuple[float, float | None]:
+    """(lower, upper] around the instant from which callers are answered well, given that it stays so; on the clock.
+
+    lower: `sent_s` of the last request that was not good. upper: `done_s` of the first good one due after it, None
+    when there is none. Without any such request the bracket begins at the onset.
+    """
+    last = max((index for index, r in enumerate(window) if not r.good), default=None)
+    if last is None:
+        lower_s, after = onset_s, window
+    else:
+        lower_s, after = window[last].sent_s or window[last].due_s, window[last + 1 :]
+    # The last of the window may have been sent after the one that is good: the bracket then begins no later than it.
+    first = next((r for r in after if r.good and r.done_s is not None), None)
+    return lower_s, None if first is None else first.done_s
+
+
+def client_outage(requests: Sequence[Request], start_s: float, end_s: float, interval_s: float) -> Outage:
+    """Time without good answers for callers, over every stretch of bad arrivals due in [start, end).
+
+    A stretch: point = due of its first good arrival after - due of its first bad; lower = sent of the last bad - done
+    of the first bad, at least 0; upper = done of the first good after - sent of the last good before. Stretches are
+    added. None at all is 0 with the upper bound of one arrival interval.
+    """
+    sent = [r for r in requests if r.sent_s is not None]
+    lower_s = point_s = upper_s = 0.0
+    index, found = 0, False
+    while index < len(sent):
+        request = sent[index]
+        if request.ok or not start_s <= request.due_s < end_s:
+            index += 1
+            continue
+        first = index
+        while index < len(sent) and not sent[index].ok:
+            index += 1
+        found = True
+        low_s, middle_s, high_s = _stretch(sent, first, index, end_s)
+        lower_s, point_s, upper_s = lower_s + low_s, point_s + middle_s, upper_s + high_s
+    return Outage(lower=lower_s, point=point_s, upper=upper_s if found else interval_s)
+
+
+def _stretch(sent: Sequence[Request], first: int, after: int, end_s: float) -> tuple[float, float, float]:
+    """Lower, point and upper of one stretch of bad arrivals `sent[first:after]`."""
+    bad_first, bad_last = sent[first], sent[after - 1]
+    good_after = sent[after] if after < len(sent) else None
+    good_before = sent[first - 1] if first > 0 else None
+    started_s = bad_first.done_s if bad_first.done_s is not None else bad_first.due_s
+    lower_s = max(0.0, (bad_last.sent_s or bad_last.due_s) - started_s)
+    due_after_s = good_after.due_s if good_after is not None else max(end_s, bad_last.done_s or bad_last.due_s)
+    done_after_s = good_after.done_s if good_after is not None else None
+    sent_before_s = good_before.sent_s if good_before is not None else None
+    upper_s = (done_after_s or due_after_s) - (sent_before_s if sent_before_s is not None else bad_first.due_s)
+    return lower_s, due_after_s - bad_first.due_s, upper_s
+
+
+def _avoidance_s(
+    fault: FaultRecord,
+    window: Sequence[Request],
+    faulted: frozenset[str],
+    onset_s: float,
+    end_s: float,
+    reasons: dict[str, str],
+) -> float | None:
+    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason."""
+    times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
+    times += [hung.seen_s for hung in fault.hung_connects]
+    times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
+    if not times:
+        reasons["avoidance_s"] = "no attempt on the faulted legs was seen; a refused connect leaves no trace"
+        return None
+    for index, time_s in enumerate(times):
+        after = sum(1 for r in window if r.due_s > time_s)
+        allowed = max((end_s - time_s) / _PROBE_EVERY_S, _PROBE_SHARE * after)
+        if len(times) - index - 1 <= allowed and after >= _AVOIDED_AFTER:
+            return time_s - onset_s
+    reasons["avoidance_s"] = "the gateway kept sending work to the faulted legs until the end"
+    return None
+
+
+def _detours(
+    ledger: Ledger, fault: FaultRecord, window: Sequence[Request], faulted: frozenset[str], onset_s: float
+) -> list[float]:
+    """For each rescued request, what the try on a faulted leg cost it.
+
+    First attempt on a healthy leg minus first attempt on a faulted one. Where a connection fault kept the first
+    attempt from being seen, the extra time to the healthy leg counts instead: its `received_s` minus the request's
+    `sent_s`, less the median of the same before the onset; below 50 ms nothing was paid.
+    """
+    normal = [
+        r.attempts[0].received_s - r.sent_s for r in ledger.requests if r.due_s < onset_s and r.attempts and r.sent_s
+    ]
+    usual_s = statistics.median(normal) if normal else 0.0
+    found = []
+    for request in window:
+        healthy = next((a for a in request.attempts if a.leg not in faulted), None)
+        if healthy is None:
+            continue
+        tried = next((a for a in request.attempts if a.leg in faulted), None)
+        if tried is not None and tried.received_s < healthy.received_s:
+            found.append(healthy.received_s - tried.received_s)
+        elif fault.plan.connection_level and request.sent_s is not None:
+            extra_s = healthy.received_s - request.sent_s - usual_s
+            if extra_s > _DETOUR_AT_LEAST_S:
+                found.append(extra_s)
+    return found
+
+
+_DETOUR_AT_LEAST_S = 0.05

@@ -1,0 +1,108 @@
+"""The result as lines for a terminal or a log: verdict first. Pure; colours are styles, put on by whoever prints."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drills.result import CheckPart, Result, Verdict
+from reports.escape import plain
+from reports.words import recovery, returned, seconds, sentence
+
+STYLES = {
+    Verdict.PASS: "bold green",
+    Verdict.FAIL: "bold red",
+    Verdict.INVALID: "bold magenta",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.INTERRUPTED: "bold yellow",
+    Verdict.UNKNOWN: "bold magenta",
+}
+
+
+class Line(NamedTuple):
+    """A line and the style in which a terminal shows it."""
+
+    text: str
+    style: str = ""
+
+
+def render(result: Result, folder: str) -> list[Line]:
+    """The whole summary."""
+    lines = [
+        Line(f"{result.verdict.upper()}: {sentence(result)}", STYLES[result.verdict]),
+        Line(
+            plain(
+                f"{result.scenario.name}, {result.gateway.name} {result.gateway.version}, "
+                f"config {result.gateway.config_file}, seed {result.seed}"
+            )
+        ),
+        Line(""),
+    ]
+    lines += _switchovers(result)
+    lines += _findings(result)
+    lines += _numbers(result)
+    lines.append(Line(f"files: {plain(folder)}"))
+    return lines
+
+
+def _switchovers(result: Result) -> list[Line]:
+    lines = []
+    for found in result.switchovers:
+        outage = found.client_outage_s
+        lines += [
+            Line(f"switchover {found.fault}: {found.from_ or 'nobody'} -> {found.to or 'nobody'}", "bold"),
+            Line(f"  first good answer of another leg  {seconds(found.switchover_s)}"),
+            Line(f"  callers answered well again       {recovery(found)}"),
+            Line(
+                f"  client outage                     {outage.point:.2f} s (between {outage.lower:.2f} and "
+                f"{outage.upper:.2f}); {found.bad} of {found.arrivals} bad, {found.slow} slow"
+            ),
+            Line(f"  faulted leg left alone after      {seconds(found.avoidance_s)}"),
+        ]
+        if found.detour_p50_s is not None:
+            lines.append(Line(f"  a rescued caller waited           {seconds(found.detour_p50_s)} more (median)"))
+    for back in result.failbacks:
+        if back.expected:
+            lines.append(Line(f"failback {back.fault} to {back.to or 'nobody'}: {returned(back)}", "bold"))
+    return [*lines, Line("")] if lines else []
+
+
+def _findings(result: Result) -> list[Line]:
+    lines = []
+    for part in result.checks:
+        if part.verdict is Verdict.PASS:
+            continue
+        lines += _finding(part)
+    held = [part.name for part in result.checks if part.verdict is Verdict.PASS]
+    if held:
+        lines.append(Line(f"held: {', '.join(held)}", "green"))
+    return [*lines, Line("")]
+
+
+def _finding(part: CheckPart) -> list[Line]:
+    lines = [
+        Line(f"{part.verdict}: {part.name}", STYLES[part.verdict]),
+        Line(f"  expected  {plain(part.expected)}"),
+        Line(f"  observed  {plain(part.observed)}"),
+    ]
+    lines += [Line(f"  evidence  {plain(cited, 200)}", "dim") for cited in part.evidence[:5]]
+    if part.advice:
+        lines.append(Line(f"  do        {plain(part.advice, 1000)}", "cyan"))
+    return lines
+
+
+def _numbers(result: Result) -> list[Line]:
+    requests, attempts = result.requests, result.attempts
+    by_leg = ", ".join(f"{leg} {count}" for leg, count in attempts.by_leg.items())
+    lag = result.load.send_lag_p99_ms
+    added = result.plane.added_latency_p50_ms
+    return [
+        Line(
+            f"requests: {requests.due} due, {requests.ok} ok ({requests.slow} slow), {requests.failed} failed, "
+            f"{requests.unknown} unknown, {requests.corrupt} corrupt, {requests.not_started} not started"
+        ),
+        Line(f"attempts: {attempts.total}, {attempts.per_request:.2f} per request ({by_leg})"),
+        Line(
+            f"instrument: send lag p99 {'unmeasured' if lag is None else f'{lag:.1f} ms'}, fault plane adds "
+            f"{'unmeasured' if added is None else f'{added:.1f} ms'}"
+        ),
+    ]

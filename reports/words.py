@@ -1,0 +1,49 @@
+"""The sentences that every report shares: what a verdict means, and how a number is written with its resolution."""
+
+from __future__ import annotations
+
+from drills.result import Failback, Result, Switchover, Verdict
+
+MEANING = {
+    Verdict.PASS: "every expectation held, and the drill proved itself",
+    Verdict.FAIL: "an expectation was broken",
+    Verdict.INVALID: "the drill proved nothing about the gateway",
+    Verdict.INCONCLUSIVE: "the measurement is too coarse for the limits that were set",
+    Verdict.INTERRUPTED: "stopped before its end; everything was restored",
+    Verdict.UNKNOWN: "a check crashed",
+}
+
+
+def seconds(value: float | None) -> str:
+    """A time with two digits, or `never`."""
+    return "never" if value is None else f"{value:.2f} s"
+
+
+def recovery(found: Switchover) -> str:
+    """Recovery with its resolution, or how long it surely took."""
+    if found.recovery_s is None or found.resolution_s is None:
+        return f"> {found.window_s:.1f} s"
+    return f"{found.recovery_s:.2f} s (resolution {found.resolution_s:.2f} s)"
+
+
+def returned(found: Failback) -> str:
+    """Failback with its resolution, `never`, or why none was expected."""
+    if not found.expected:
+        return "not expected"
+    if found.failback_s is None or found.resolution_s is None:
+        return f"never within {found.window_s:.1f} s"
+    return f"{found.failback_s:.2f} s (resolution {found.resolution_s:.2f} s)"
+
+
+def sentence(result: Result) -> str:
+    """The verdict's one sentence: what happened to the callers."""
+    requests = result.requests
+    lost = requests.failed + requests.unknown + requests.corrupt
+    head = f"{MEANING[result.verdict]}; {lost} of {requests.due} requests lost, {requests.slow} slow"
+    recovered = [found for found in result.switchovers if found.recovery_s is not None]
+    if result.verdict in {Verdict.PASS, Verdict.FAIL} and result.switchovers:
+        if len(recovered) == len(result.switchovers):
+            slowest = max(recovered, key=lambda found: found.recovery_s or 0.0)
+            return f"{head}; callers were answered well again {recovery(slowest)} after the fault"
+        return f"{head}; callers were not answered well again while the fault was on"
+    return head
