@@ -10,9 +10,10 @@ from pathlib import Path
 
 from drills import gateways, providers
 from drills.files import make_folder
+from drills.gateways import command
 from drills.gateways.base import Discovery, Gateway
 from drills.plan import Plan, make
-from drills.problems import UsageProblem, choices
+from drills.problems import UsageProblem
 from drills.run import Job, check_port
 from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
@@ -20,9 +21,9 @@ from faults.base import kinds
 
 
 def gateway_of(name: str) -> Gateway:
-    """The adapter of that name. Raises `UsageProblem` with the names that there are."""
-    if name not in gateways.names():
-        raise UsageProblem(f"unknown gateway {name!r}; {choices(name, gateways.names())}")
+    """The adapter of that name, or the gateway that a YAML file describes. Raises `UsageProblem`."""
+    if Path(name).suffix in {".yaml", ".yml"}:
+        return command.load(Path(name))
     return gateways.get(name)
 
 
@@ -122,9 +123,9 @@ def list_text(what: str, as_json: bool) -> str:
     if what == "faults":
         rows = {name: summary(cls) for name, cls in kinds().items()}
     elif what == "gateways":
-        rows = {name: "" for name in gateways.names()}
+        rows = dict.fromkeys(gateways.names(), "")
     elif what == "providers":
-        rows = {name: "" for name in providers.names()}
+        rows = dict.fromkeys(providers.names(), "")
     else:
         rows = {name: load(name).name for name in shipped()}
     if as_json:

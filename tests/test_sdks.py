@@ -171,7 +171,7 @@ FAILURES: dict[str, list[tuple[str, str, str, str, int, int]]] = {
         ("direct", "anthropic", "context_length", "anthropic.BadRequestError", 400, 1),
         ("direct", "anthropic", "billing", "anthropic.PaymentRequiredError", 402, 1),
         ("direct", "anthropic", "server_error", "anthropic.InternalServerError", 500, 3),
-        ("direct", "anthropic", "unavailable", "anthropic.ServiceUnavailableError", 503, 3),
+        ("direct", "anthropic", "unavailable", "anthropic.CMEKKeyUnreachableError", 503, 3),
         ("direct", "anthropic", "409", "anthropic.ConflictError", 409, 3),
         ("vertex", "vertex", "overloaded", "anthropic.OverloadedError", 529, 3),
         ("vertex", "vertex", "rate_limited", "anthropic.RateLimitError", 429, 3),
