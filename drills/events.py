@@ -54,6 +54,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     switchover_within_s: float | None = None
     failback_within_s: float | None = None
     lost_at_most: int | None = None
+    broken_streams_at_most: int = 0
     slow_at_most: int | None = None
     attempts_per_request_at_most: float | None = None
     detour_at_most_s: float | None = None

@@ -319,6 +319,14 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
         )
 
 
-def is_answered(attempt: Attempt) -> bool:
-    """Whether the leg's whole answer was passed on."""
-    return attempt.done is not None and attempt.done.result is AttemptResult.ANSWERED
+def may_have_answered(attempt: Attempt) -> bool:
+    """Whether the caller's answer may come from this attempt: the leg began to answer, and no fault spoiled it.
+
+    A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole.
+    """
+    if attempt.done is None:
+        return True
+    return attempt.done.answered_s is not None and attempt.done.result in {
+        AttemptResult.ANSWERED,
+        AttemptResult.ABANDONED,
+    }

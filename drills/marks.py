@@ -52,10 +52,8 @@ class Reading(msgspec.Struct, frozen=True):
 
 def find_mark(text: str) -> Mark | None:
     """The last mark in a request's text, or None. Gateways may put other text around it."""
-    found = None
-    for found in _MARK.finditer(text):
-        pass
-    return None if found is None else Mark(found[1], int(found[2]))
+    found = _MARK.findall(text)
+    return Mark(found[-1][0], int(found[-1][1])) if found else None
 
 
 def answer_words(mark: Mark, leg: str) -> list[str]:
@@ -81,17 +79,14 @@ def read_answer(text: str, mark: Mark) -> Reading:
 
 
 def _shape(text: str, mark: Mark, found: list[tuple[str, str, int]], legs: tuple[str, ...]) -> Shape:
-    if not text.strip():
-        return Shape.EMPTY
-    if any(id_ != mark.id for _, id_, _ in found):
-        return Shape.FOREIGN
-    if len(legs) > 1:
-        return Shape.BLENDED
     numbers = [number for _, _, number in found]
-    if len(set(numbers)) != len(numbers) or text.count(END) > 1:
-        return Shape.DUPLICATED
-    if legs and text.strip() == answer_text(mark, legs[0]):
-        return Shape.WHOLE
-    if legs and answer_text(mark, legs[0]).startswith(text.strip()):
-        return Shape.TRUNCATED
-    return Shape.FOREIGN
+    canonical = answer_text(mark, legs[0]) if legs else ""
+    faults = (
+        (Shape.EMPTY, not text.strip()),
+        (Shape.FOREIGN, any(id_ != mark.id for _, id_, _ in found)),
+        (Shape.BLENDED, len(legs) > 1),
+        (Shape.DUPLICATED, len(set(numbers)) != len(numbers) or text.count(END) > 1),
+        (Shape.WHOLE, bool(legs) and text.strip() == canonical),
+        (Shape.TRUNCATED, bool(legs) and canonical.startswith(text.strip())),
+    )
+    return next((shape for shape, holds in faults if holds), Shape.FOREIGN)

@@ -57,7 +57,7 @@ def measure(ledger: Ledger) -> Measured:
         faults=tuple(_fault(ledger, fault) for fault in ledger.faults),
         switchovers=_each(switchover.measure, ledger),
         failbacks=_each(failback.measure, ledger),
-        requests=_requests(ledger.requests),
+        requests=_requests(ledger),
         attempts=_attempts(ledger),
         paths=tuple(_paths(ledger)),
         load=_load(ledger),
@@ -79,7 +79,8 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _requests(requests: Sequence[Request]) -> Requests:
+def _requests(ledger: Ledger) -> Requests:
+    requests = ledger.requests
     counts = Counter(request.outcome for request in requests)
     return Requests(
         due=len(requests),
@@ -89,7 +90,21 @@ def _requests(requests: Sequence[Request]) -> Requests:
         corrupt=counts[Outcome.CORRUPT],
         not_started=counts[Outcome.NOT_STARTED],
         slow=sum(1 for request in requests if request.slow),
+        broken_streams=len(broken_streams(ledger)),
     )
+
+
+def broken_streams(ledger: Ledger) -> tuple[Request, ...]:
+    """Streams that were being received when a fault struck and ended in an error that the caller could see."""
+    onsets = [fault.effective_s for fault in ledger.faults if fault.effective_s is not None]
+    return tuple(request for request in ledger.requests if any(_broken_by(request, onset_s) for onset_s in onsets))
+
+
+def _broken_by(request: Request, onset_s: float) -> bool:
+    done = request.done
+    if done is None or not request.stream or request.outcome is not Outcome.FAILED or done.first_token_s is None:
+        return False
+    return done.first_token_s <= onset_s <= done.done_s
 
 
 def _attempts(ledger: Ledger) -> Attempts:
@@ -133,28 +148,28 @@ def _load(ledger: Ledger) -> LoadPart:
 
 
 def _plane(ledger: Ledger) -> PlanePart:
-    """Median over healthy probes through the plane minus median over those straight to the legs.
+    """Median over pairs of healthy probes of one leg, one straight to it and the next through the plane.
 
-    Only probes from before the timeline count: they came in pairs, on a quiet machine.
+    Only pairs from before the timeline count: nothing else was under way then.
     """
     start_s = ledger.timeline_s if ledger.timeline_s is not None else math.inf
     probes = [p for p in ledger.probes if not p.error and p.via is not Via.GATEWAY and p.done_s <= start_s]
-    whole = {via: [p.done_s - p.sent_s for p in probes if p.via is via and not p.stream] for via in Via}
-    tokens = {
-        via: [p.first_token_s - p.sent_s for p in probes if p.via is via and p.stream and p.first_token_s is not None]
-        for via in Via
-    }
+    whole, tokens = [], []
+    for leg in ledger.header.legs:
+        for stream in (False, True):
+            mine = [p for p in probes if p.leg == leg.name and p.stream is stream]
+            straight = [p for p in mine if p.via is Via.DIRECT]
+            through = [p for p in mine if p.via is Via.PLANE]
+            for one, other in zip(straight, through, strict=False):
+                if not stream:
+                    whole.append((other.done_s - other.sent_s) - (one.done_s - one.sent_s))
+                elif one.first_token_s is not None and other.first_token_s is not None:
+                    tokens.append((other.first_token_s - other.sent_s) - (one.first_token_s - one.sent_s))
     return PlanePart(
-        added_latency_p50_ms=_difference_ms(whole[Via.PLANE], whole[Via.DIRECT]),
-        added_first_token_p50_ms=_difference_ms(tokens[Via.PLANE], tokens[Via.DIRECT]),
-        samples=min(len(whole[Via.PLANE]), len(whole[Via.DIRECT])),
+        added_latency_p50_ms=statistics.median(whole) * 1000 if whole else None,
+        added_first_token_p50_ms=statistics.median(tokens) * 1000 if tokens else None,
+        samples=len(whole),
     )
-
-
-def _difference_ms(through: Sequence[float], straight: Sequence[float]) -> float | None:
-    if not through or not straight:
-        return None
-    return (statistics.median(through) - statistics.median(straight)) * 1000
 
 
 def _phases(ledger: Ledger) -> list[PhasePart]:

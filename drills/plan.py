@@ -132,6 +132,7 @@ def _limits(scenario: Scenario) -> Limits:
         switchover_within_s=expect.switchover.within_s if expect.switchover else None,
         failback_within_s=expect.failback.within_s if expect.failback else None,
         lost_at_most=expect.lost.at_most if expect.lost else None,
+        broken_streams_at_most=expect.lost.broken_streams if expect.lost else 0,
         slow_at_most=expect.slow.at_most if expect.slow else None,
         attempts_per_request_at_most=expect.attempts.per_request_at_most if expect.attempts else None,
         detour_at_most_s=expect.detour.at_most_s if expect.detour else None,

@@ -15,7 +15,7 @@ from drills.legs import Leg
 from drills.load import Callers, clean
 from drills.marks import Mark, Shape, read_answer
 
-PAIRS = 4
+PAIRS = 5
 """Requests direct and through the plane, for each leg and kind, from which the plane's own latency is computed."""
 _PROBE_WITHIN_S = 10.0
 _GATEWAY_PROBES = 4

@@ -140,7 +140,9 @@ class Failback(_Part, frozen=True, kw_only=True):
 
 
 class Requests(_Part, frozen=True, kw_only=True):
-    """Every arrival in exactly one outcome; `slow` counts among `ok`."""
+    """Every arrival in exactly one outcome. `slow` counts among `ok`; `broken_streams` among `failed`: streams that
+    callers had begun to receive when a fault struck, and that ended in an error they could see.
+    """
 
     due: int
     ok: int
@@ -149,6 +151,7 @@ class Requests(_Part, frozen=True, kw_only=True):
     corrupt: int
     not_started: int
     slow: int
+    broken_streams: int
 
     @property
     def lost(self) -> int:
@@ -187,7 +190,8 @@ class LoadPart(_Part, frozen=True, kw_only=True):
 
 
 class PlanePart(_Part, frozen=True, kw_only=True):
-    """What the plane itself costs: median through it minus median straight to the leg, over `samples` pairs."""
+    """What the plane itself costs: median over `samples` pairs of
+    requests, one through it and one straight to the leg."""
 
     added_latency_p50_ms: float | None
     added_first_token_p50_ms: float | None

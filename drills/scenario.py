@@ -118,6 +118,21 @@ class AtMost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lost:
+    """A limit on requests whose caller did not get a complete answer: failed, unknown or corrupt.
+
+    at_most: the largest number that is still good.
+    broken_streams: how many streams may break besides, that callers had begun to receive when a fault struck and that
+        ended in an error they could see. What was sent cannot be taken back, so no gateway can move such a stream.
+    """
+
+    noun: ClassVar[str] = "this expectation"
+
+    at_most: Annotated[int, Meta(ge=0)]
+    broken_streams: Annotated[int, Meta(ge=0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class AtMostTime:
     """A limit on a median time.
 
@@ -151,7 +166,7 @@ class Expectations:
 
     switchover: Within | None = None
     failback: Within | None = None
-    lost: AtMost | None = None
+    lost: Lost | None = None
     attempts: PerRequest | None = None
     slow: AtMost | None = None
     detour: AtMostTime | None = None

@@ -59,6 +59,8 @@ def _acquire(descriptor: int) -> None:
 
 
 def _build(ready: Path) -> None:
+    for left_over in ready.parent.glob(f"{ready.name}.*/"):
+        shutil.rmtree(left_over, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=f"{ready.name}.", dir=ready.parent))
     try:
         _run([sys.executable, "-m", "venv", str(half)])

@@ -110,7 +110,7 @@ def test_what_is_no_marked_model_call() -> None:
         assert ask(port, "GET", "/nothing")[0] == 404
         assert ask(port, "GET", "/v1/models")[0] == 200
         assert ask(port, "POST", "/v1/chat/completions", b" " * (33 * 1024 * 1024))[0] == 413
-        assert json.loads(ask(ports["leg-vertex"], "POST", "/token")[1])["token_type"] == "Bearer"
+        assert json.loads(ask(ports["leg-vertex"], "POST", "/token")[1])["expires_in"] > 0
 
 
 def test_callers_that_go_away_leave_no_mark(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drills.checks.base import Check, cite
-from drills.ledger import is_answered
+from drills.ledger import may_have_answered
 from drills.measure import Measured
 from drills.result import CheckPart, Verdict
 
@@ -20,7 +20,7 @@ def _judge(measured: Measured) -> CheckPart | None:
     orphans = [
         r
         for r in ledger.requests
-        if r.ok and not any(a.leg == r.served_by and (is_answered(a) or a.done is None) for a in r.attempts)
+        if r.ok and not any(a.leg == r.served_by and may_have_answered(a) for a in r.attempts)
     ]
     problems = []
     if attempts.unexplained > _UNEXPLAINED_SHARE * max(1, everything):

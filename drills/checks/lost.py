@@ -25,15 +25,17 @@ def _judge(measured: Measured) -> CheckPart | None:
     if at_most is None or requests.due == 0:
         return None
     lost = [r for r in measured.ledger.requests if not r.ok and r.outcome is not Outcome.NOT_STARTED]
-    failed = requests.lost > at_most
+    broken, may_break = requests.broken_streams, measured.ledger.header.limits.broken_streams_at_most
+    failed = requests.lost - min(broken, may_break) > at_most
     worst_first = sorted(lost, key=lambda r: list(_ADVICE).index(r.outcome))
     kinds = [outcome for outcome in _ADVICE if any(r.outcome is outcome for r in lost)]
     return CheckPart(
         name=_NAME,
         verdict=Verdict.FAIL if failed else Verdict.PASS,
-        expected=f"at most {at_most} of the callers' requests lost",
-        observed=f"{requests.lost} of {requests.due} lost: {requests.failed} failed, {requests.unknown} unknown, "
-        f"{requests.corrupt} corrupt",
+        expected=f"at most {at_most} of the callers' requests lost"
+        + (f", and at most {may_break} streams broken that had begun when a fault struck" if may_break else ""),
+        observed=f"{requests.lost} of {requests.due} lost: {requests.failed} failed ({broken} of them streams that had "
+        f"begun when a fault struck), {requests.unknown} unknown, {requests.corrupt} corrupt",
         evidence=cite(worst_first),
         advice=" ".join(_ADVICE[outcome] for outcome in kinds) if failed else "",
     )

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from drills.gateways import litellm_config, litellm_copy, litellm_document, litellm_install
+from drills.gateways import (
+    litellm_config,
+    litellm_copy,
+    litellm_document,
+    litellm_install,
+    litellm_legs,
+    litellm_offline,
+)
 from drills.gateways.base import Discovery, Launch, Progress
 from drills.problems import UsageProblem
 
@@ -24,8 +31,8 @@ _FIXED = {
     "LITELLM_TELEMETRY": "False",
     "LITELLM_MODE": "PRODUCTION",  # else a .env file found near the program is loaded, with real keys in it
     "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
-    "AWS_ACCESS_KEY_ID": litellm_copy.DUMMY,
-    "AWS_SECRET_ACCESS_KEY": litellm_copy.DUMMY,
+    "AWS_ACCESS_KEY_ID": litellm_offline.DUMMY,
+    "AWS_SECRET_ACCESS_KEY": litellm_offline.DUMMY,
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -78,7 +85,7 @@ class LiteLLM:
         return Launch(
             argv=(
                 str(litellm_install.executable(os.environ)),
-                *("--config", str(private / "config.yaml")),
+                *("--config", str(private / litellm_copy.CONFIG_NAME)),
                 *("--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"),
             ),
             env=inherited | regions | dict(copy.env) | _FIXED | own,
@@ -87,8 +94,10 @@ class LiteLLM:
             ready_path="/health/liveliness",
             chat_path="/v1/chat/completions",
             request_headers=(("Authorization", f"Bearer {key}"),),
-            files={str(private / name): text for name, text in copy.files.items()},
+            files={str(private / litellm_copy.CONFIG_NAME): copy.text}
+            | {str(private / n): litellm_copy.service_account(leg_urls[leg]) for n, leg in copy.accounts.items()},
             secrets=(key,),
+            claim_header="x-litellm-model-id",
             start_timeout_s=START_TIMEOUT_S,
         )
 
@@ -98,9 +107,9 @@ def sample(name: str) -> Path:
     return Path(str(resources.files("scenarios") / "litellm" / name))
 
 
-def _find(path: Path, model: str | None) -> tuple[litellm_document.Document, litellm_config.Found]:
+def _find(path: Path, model: str | None) -> tuple[litellm_document.Document, litellm_legs.Found]:
     document = litellm_document.load(path)
-    return document, litellm_config.find_legs(litellm_config.read(document, os.environ), model)
+    return document, litellm_legs.find(litellm_config.read(document, os.environ), model)
 
 
 GATEWAY = LiteLLM()

@@ -1,23 +1,19 @@
-"""What a LiteLLM config says: deployments, groups, fallbacks, and from them the legs in the order of use. Pure.
+"""What a LiteLLM config says about routing: deployments, groups, aliases and fallbacks, in every form. Pure.
 
-How LiteLLM walks a chain (1.106.2, `router.py` async_function_with_fallbacks_common_utils and
-`router_utils/fallback_event_handlers.py`): a request that fails on the lowest `order` of its group goes to the
-group's higher orders, then to the group's own fallback list, else to the `"*"` list. A fallback that fails walks its
-own list first, then what is left of the first group's. Nothing is tried twice.
+Source: LiteLLM 1.106.2, `proxy/proxy_server.py` (load_config), `router.py` and `router_utils/`.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from drills.gateways.litellm_document import Document, Item
-from drills.gateways.litellm_domains import SUPPORTED, Domains, domains, provider_of, slug
-from drills.legs import Leg, role_name
-from drills.problems import Place, Problem, UsageProblem, choices
+from drills.gateways.litellm_domains import Domains, domains, provider_of
+from drills.gateways.litellm_offline import ENV_PREFIX
+from drills.problems import Place, Problem, choices
 
-ENV_PREFIX = "os.environ/"
 ROUTER_MAX_FALLBACKS = 5
 """How deep LiteLLM nests fallbacks when `max_fallbacks` is not set (`litellm.constants`)."""
 
@@ -89,18 +85,8 @@ class Config:
         return list(dict.fromkeys([*self.groups, *self.aliases]))
 
 
-@dataclass(frozen=True)
-class Found:
-    """The result of discovery: legs with the deployment behind each, chain first."""
-
-    config: Config
-    entry: str
-    legs: tuple[tuple[Leg, Deployment], ...]
-    notes: tuple[str, ...]
-
-
 def read(document: Document, env: Mapping[str, str]) -> Config:
-    """Read a config. Problems are collected in the result, so that `find_legs` can report all of them at once.
+    """Read a config. Problems are collected in the result, so that `litellm_legs.find` can report all of them at once.
 
     env: the environment that `os.environ/X` of regions, models and base URLs is looked up in.
     """
@@ -130,27 +116,6 @@ def read(document: Document, env: Mapping[str, str]) -> Config:
     if deployments:
         problems += _unknown_targets(config)
     return replace(config, problems=tuple(problems))
-
-
-def find_legs(config: Config, model: str | None) -> Found:
-    """The legs of a config in the order in which the gateway would use them. Raises `UsageProblem` with every
-    problem of the config: what `read` found, an unknown entry, nothing to fail over to, an unsupported provider.
-    """
-    problems = list(config.problems)
-    entry = _entry(config, model, problems)
-    levels = _levels(config, entry) if entry else []
-    on_chain = {deployment.index: level for level, members in enumerate(levels) for deployment in members}
-    for deployment in config.deployments:
-        if deployment.found is None and deployment.index in on_chain:
-            problems.append(_unsupported(deployment))
-    if entry and len(levels) < 2:
-        problems.append(_one_level(config, entry, levels))
-    if problems:
-        raise UsageProblem(sorted(set(problems), key=lambda problem: (problem.place or Place(""), problem.what)))
-    ordered = [deployment for members in levels for deployment in members]
-    ordered += [item for item in config.deployments if item.index not in on_chain and item.found is not None]
-    legs = tuple(zip(_named(ordered, on_chain), ordered, strict=True))
-    return Found(config, entry, legs, tuple(_notes(config, entry, model, levels, on_chain)))
 
 
 def resolve(value: str, env: Mapping[str, str]) -> str:
@@ -293,130 +258,3 @@ def _unknown_targets(config: Config) -> Iterator[Problem]:
                 if key not in ("*", "model") and item.items is not None and not config.members(str(key)):
                     what = f"fallbacks for {str(key)!r}, which is no model_name; {choices(str(key), names)}"
                     yield Problem(what, item.key_place)
-
-
-def _entry(config: Config, model: str | None, problems: list[Problem]) -> str:
-    if not config.groups:
-        return ""
-    if model is not None:
-        if config.members(model):
-            return model
-        problems.append(Problem(f"the config has no model {model!r}; {choices(model, config.names())}"))
-        return ""
-    targets = {target.model for chain in config.chains.values() for target in chain}
-    targets |= {target.model for target in config.everyone or ()}
-    tiered = [name for name in config.names() if len(_levels(config, name)) > 1]
-    own = [name for name in tiered if config.chain_of(name) and name not in targets]
-    others = [name for name in tiered if name not in targets]
-    several = [name for name in config.names() if len(config.members(name)) > 1]
-    return next(iter([*own, *others, *tiered, *several, *config.names()]))
-
-
-def _levels(config: Config, entry: str) -> list[list[Deployment]]:
-    """The deployments by level of the chain, as LiteLLM would try them when every one of them fails."""
-    levels: list[list[Deployment]] = []
-    attempted: set[object] = set()
-    seen: set[int] = set()
-
-    def visit(name: str, order: int | None, depth: int) -> None:
-        members = config.members(name)
-        orders = sorted({at for _, at in members if at is not None})
-        at = order if order is not None else (orders[0] if orders else None)
-        fresh = [item for item, own in members if own == at and item.index not in seen]
-        seen.update(item.index for item in fresh)
-        if fresh:
-            levels.append(fresh)
-        if depth >= config.max_fallbacks:
-            return
-        attempted.add(name)
-        higher = [(name, other) for other in orders if at is not None and other > at]
-        for target, target_order in [*higher, *((t.model, None) for t in _chain(config, name, entry))]:
-            key = (target, target_order) if target_order is not None else target
-            if target_order is None and target == name or key in attempted:
-                continue
-            attempted.add(key)
-            depth += 1
-            visit(target, target_order, depth)
-
-    visit(entry, None, 0)
-    # a member without an order serves only when every ordered one is cooling down
-    rest = [item for item, own in config.members(entry) if own is None and item.index not in seen]
-    return [*levels, rest] if rest else levels
-
-
-def _chain(config: Config, name: str, entry: str) -> Sequence[Target]:
-    if config.everyone is not None:
-        return config.everyone
-    for key in (name, entry):
-        chain = config.chain_of(key)
-        if chain is not None:
-            return chain
-    return config.chains.get("*", ())
-
-
-def _unsupported(deployment: Deployment) -> Problem:
-    model = deployment.item.get("litellm_params", "model")
-    spoken = (
-        f"the provider {deployment.provider!r}"
-        if deployment.provider
-        else f"no known provider ({model and model.text!r})"
-    )
-    return Problem(
-        f"deployment {deployment.group!r} uses {spoken}; a drill can stand in for: {', '.join(SUPPORTED)}",
-        deployment.place,
-    )
-
-
-def _one_level(config: Config, entry: str, levels: Sequence[Sequence[Deployment]]) -> Problem:
-    root = config.document.root
-    section = root.get("router_settings")
-    if levels and len(levels[0]) > 1:
-        what = f"the {len(levels[0])} deployments of {entry!r} share the load on one level; give them `order`, or add"
-    else:
-        what = f"nothing to fail over to: no fallback leads from {entry!r}; add"
-    where = section.key_place if section is not None else root.place
-    return Problem(f"{what} router_settings.fallbacks: [{{{entry}: [other-model-name]}}]", where)
-
-
-def _named(ordered: Sequence[Deployment], on_chain: Mapping[int, int]) -> Iterator[Leg]:
-    taken: set[str] = set()
-    for deployment in ordered:
-        found = deployment.found
-        if found is None:  # `find_legs` keeps these out
-            raise AssertionError(deployment)
-        stem = name = slug(found) or "leg"
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name)
-        level = on_chain.get(deployment.index)
-        yield Leg(
-            name=name,
-            role=None if level is None else role_name(level),
-            provider=found.dialect,
-            vendor=found.vendor,
-            model=found.model,
-            cloud=found.cloud,
-            region=found.region,
-            endpoint=found.base,
-        )
-
-
-def _notes(
-    config: Config, entry: str, model: str | None, levels: Sequence[Sequence[Deployment]], on_chain: Mapping[int, int]
-) -> Iterator[str]:
-    chain = " -> ".join(" + ".join(dict.fromkeys(item.group for item in members)) for members in levels)
-    why = "asked for with --model" if model is not None else "the first model with fallbacks that is itself no fallback"
-    yield f"entry {entry!r} ({why}); chain: {chain}"
-    for problem in config.document.doubled:
-        yield str(problem)
-    for name in ("context_window_fallbacks", "content_policy_fallbacks"):
-        given = config.document.root.get("router_settings", name) or config.document.root.get("litellm_settings", name)
-        if given is not None:
-            yield f"{given.place}: {name} do not help in an outage; a drill does not count them as part of the chain"
-    if entry in config.aliases and not config.chain_of(entry) and config.chain_of(config.aliases[entry]):
-        yield f"{entry!r} is an alias: LiteLLM looks fallbacks up by the name asked for, not by {config.aliases[entry]!r}"
-    for deployment in config.deployments:
-        if deployment.found is None and deployment.index not in on_chain:
-            yield f"{deployment.place}: {deployment.group!r} is left out: provider {deployment.provider or 'unknown'!r}"

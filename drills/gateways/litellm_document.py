@@ -136,7 +136,7 @@ def _located(
         fields: dict[object, Item] = {}
         written: set[object] = set()
         for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = loader.construct_object(key_node, deep=True)
             key_place = Place(name, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if isinstance(key, dict | list):
                 raise UsageProblem(Problem("a key must be a single value", key_place))
@@ -149,7 +149,7 @@ def _located(
         return Item(place, fields=fields)
     if isinstance(node, yaml.SequenceNode):
         return Item(place, items=tuple(_located(loader, item, name, doubled, (*above, node)) for item in node.value))
-    return Item(place, scalar=loader.construct_object(node, deep=True))  # type: ignore[no-untyped-call]
+    return Item(place, scalar=loader.construct_object(node, deep=True))
 
 
 def _includes(root: Item, path: Path) -> list[tuple[str, Path, Place]]:

@@ -73,7 +73,7 @@ _VENDORS = (
     ("zai", r"\bglm-"),
     ("nvidia", r"nemotron"),
 )
-"""Who made a model, by what its name contains; the first match counts (a distilled model is its teacher's name last)."""
+"""Who made a model, by what its name contains; the first match counts."""
 
 _CLOUD_HOSTS = (
     ("aws", r"\.amazonaws\.com(?:\.cn)?$|\.api\.aws$"),
@@ -101,7 +101,7 @@ _LOCAL_HOST = re.compile(r"localhost$|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3
 
 @dataclass(frozen=True)
 class Domains:
-    """What is known about one deployment. `base` is the real base URL; `path` is its path, which a private copy keeps."""
+    """What is known about one deployment. `base` is the real base URL."""
 
     provider: str
     dialect: str
@@ -113,7 +113,7 @@ class Domains:
 
     @property
     def path(self) -> str:
-        """The path part of the base URL, without a trailing slash."""
+        """The path part of the base URL, without a trailing slash. A private copy keeps it."""
         return urlsplit(self.base).path.rstrip("/")
 
 
@@ -185,7 +185,7 @@ def slug(found: Domains) -> str:
     model = re.sub(r"(?:[@-]20\d{6}|-20\d\d-\d\d-\d\d)(?=$|-v\d|:)|-v\d+:\d+$|:\d+$", "", model)
     model = re.sub(r"-v\d+(?::\d+)?$", "", model) if found.dialect == "bedrock" else model
     provider = {"vertex_ai": "vertex", "vertex_ai_beta": "vertex"}.get(found.provider, found.provider)
-    parts = [provider, found.region or "", model]
+    parts = [provider, found.region or "", model.removeprefix(f"{provider}-") if found.region is None else model]
     return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
 
 
@@ -209,8 +209,7 @@ def _region_from_env(dialect: str, env: Mapping[str, str]) -> str | None:
         names = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
         return next((env[name] for name in names if env.get(name)), "us-west-2")
     if dialect == "vertex":
-        names = ("VERTEXAI_LOCATION", "VERTEX_LOCATION")
-        return next((env[name] for name in names if env.get(name)), "us-central1")
+        return env.get("VERTEXAI_LOCATION") or env.get("VERTEX_LOCATION") or "us-central1"
     return None
 
 

@@ -43,7 +43,7 @@ _DOING = re.compile(r"^(Collecting|Downloading|Using cached|Installing|Resolved|
 _NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeout|Name or service|name resolution|Network is unreachable|ProxyError"
     r"|Failed to fetch|dns error|Connection refused|timed out",
-    re.I,
+    re.IGNORECASE,
 )
 
 
@@ -110,9 +110,8 @@ def _install(home: Path, progress: Progress) -> None:
     _remove(home)
     free = shutil.disk_usage(home.parent).free
     if free < NEEDED_BYTES:
-        raise UsageProblem(
-            f"LiteLLM {VERSION} needs {NEEDED_BYTES / 1e9:.1f} GB of disk under {home.parent}, {free / 1e9:.1f} GB are free"
-        )
+        needed = f"{NEEDED_BYTES / 1e9:.1f} GB of disk under {home.parent}"
+        raise UsageProblem(f"LiteLLM {VERSION} needs {needed}; {free / 1e9:.1f} GB are free")
     progress(f"installing LiteLLM {VERSION} once, into {home} (0.75 GB, about a minute)")
     try:
         version = _build(home, progress)

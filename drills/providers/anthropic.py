@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from drills.providers import sse
-from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Reply, StreamReply, Surface
+from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply, Surface
 from drills.providers.bodies import (
     JSON_TYPE,
     UNREADABLE,
@@ -323,4 +323,4 @@ def _page(entries: list[Json]) -> Json:
     return {"data": entries, "has_more": False, "first_id": entries[0]["id"], "last_id": entries[-1]["id"]}
 
 
-PROVIDER = Anthropic()
+PROVIDER: Provider = Anthropic()

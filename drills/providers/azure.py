@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from drills.providers import openai, sse
-from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Reply, StreamReply
+from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply
 from drills.providers.bodies import JSON_TYPE, UNREADABLE, Json, decoded, dump, json_reply, seconds, split_target
 from drills.providers.chat_completions import Additions
 
@@ -192,4 +192,4 @@ def _reply_headers(request_id: str) -> Headers:
     )
 
 
-PROVIDER = Azure()
+PROVIDER: Provider = Azure()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from drills.providers import anthropic, eventstream
-from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Reply, StreamReply, Surface
+from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply, Surface
 from drills.providers.bodies import (
     JSON_TYPE,
     UNREADABLE,
@@ -333,4 +333,4 @@ def _stopped(stop_reason: str) -> None:
         raise ValueError(f"the answer stopped by {stop_reason or 'nothing'}, not by end_turn")
 
 
-PROVIDER = Bedrock()
+PROVIDER: Provider = Bedrock()

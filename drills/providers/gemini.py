@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from drills.providers import sse
-from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Reply, StreamReply, Surface
+from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply, Surface
 from drills.providers.bodies import (
     JSON_TYPE,
     UNREADABLE,
@@ -386,4 +386,4 @@ def _models(wanted: str) -> Json:
     return entries[0] if wanted else {"models": entries}
 
 
-PROVIDER = Gemini()
+PROVIDER: Provider = Gemini()

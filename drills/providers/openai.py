@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from drills.providers import chat_completions, responses_api, sse
-from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Reply, StreamReply, Surface
+from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply, Surface
 from drills.providers.bodies import (
     CREATED_S,
     JSON_TYPE,
@@ -285,4 +285,4 @@ def _models(wanted: str) -> Json:
     return entries[0] if wanted else {"object": "list", "data": entries}
 
 
-PROVIDER = OpenAI()
+PROVIDER: Provider = OpenAI()

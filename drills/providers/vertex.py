@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from drills.providers import anthropic, gemini, sse
-from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Reply, StreamReply, Surface
+from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply, Surface
 from drills.providers.bodies import (
     JSON_TYPE,
     UNREADABLE,
@@ -157,7 +157,7 @@ class Vertex:
     def error(self, kind: ErrorKind, call: Call, request_id: str, retry_after_s: float | None = None) -> Reply:
         """By the table `ERRORS`; kinds in `FROM_CLAUDE` are Anthropic's on its routes, tokens fail as OAuth does."""
         if call.surface is Surface.IDENTITY:
-            return _refused(ERRORS[kind].status)
+            return _refused(max(400, ERRORS[kind].status))
         if call.operation in _PREDICT and kind in FROM_CLAUDE:
             return anthropic.PROVIDER.error(kind, call, request_id, retry_after_s)
         return gemini.failure(ERRORS[kind], call, request_id, retry_after_s)
@@ -203,4 +203,4 @@ def _refused(status: int) -> Reply:
     return json_reply(row.status, gemini.HEADERS, {"error": row.error, "error_description": row.description})
 
 
-PROVIDER = Vertex()
+PROVIDER: Provider = Vertex()

@@ -1,0 +1,157 @@
+"""What of a LiteLLM config cannot or must not run in a drill, and why. Works in place on the private copy.
+
+Law of this file: what is not named here stays as the user wrote it. Timeouts, retries, cooldowns, routing strategy
+and fallbacks are what is being drilled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import cast
+
+from drills.gateways.litellm_document import Item
+
+DUMMY = "drill-dummy"
+ENV_PREFIX = "os.environ/"
+
+Tree = dict[str, object]
+"""A YAML mapping without places."""
+
+BASE_URLS = ("api_base", "base_url", "aws_bedrock_runtime_endpoint")
+AWS_SIGN_IN = (
+    *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_session_name", "aws_profile_name"),
+    *("aws_role_name", "aws_web_identity_token", "aws_sts_endpoint", "aws_external_id"),
+)
+AZURE_SIGN_IN = (
+    *("azure_ad_token", "azure_ad_token_provider", "tenant_id", "client_id", "client_secret", "azure_scope"),
+    *("azure_username", "azure_password"),
+)
+VERTEX_SIGN_IN = ("vertex_credentials", "vertex_ai_credentials")
+
+_CALLBACKS = "callbacks send data out"
+_ALERTS = "alerts send data out"
+_DATABASE = "there is no database in a drill"
+_REDIS = "there is no redis in a drill"
+_CACHE = "a cache would answer instead of the legs"
+_OWN_KEY = "the drill brings a key of its own"
+_OTHER = "it calls another service"
+_CODE = "code beside the config is not loaded"
+
+_TOP = dict.fromkeys(
+    (
+        *("guardrails", "policies", "mcp_servers", "mcp_tools", "vector_store_registry", "search_tools"),
+        *("files_settings", "finetune_settings", "assistant_settings", "default_vertex_config", "agents", "agent_list"),
+        *("sandbox_tools", "prompts"),
+    ),
+    _OTHER,
+) | {"coordination_redis": _REDIS, "callback_settings": _CALLBACKS}
+_GENERAL = (
+    dict.fromkeys(("database_url", "database_connection_pool_limit", "store_model_in_db"), _DATABASE)
+    | dict.fromkeys(("store_prompts_in_spend_logs", "supported_db_objects"), _DATABASE)
+    | dict.fromkeys(("alerting", "alerting_args", "alert_types", "alerting_threshold", "alert_to_webhook_url"), _ALERTS)
+    | dict.fromkeys(
+        ("custom_auth", "custom_key_generate", "custom_sso", "enable_jwt_auth", "litellm_jwtauth"), _OWN_KEY
+    )
+    | dict.fromkeys(("enable_oauth2_auth", "allowed_ips"), _OWN_KEY)
+    | dict.fromkeys(("key_management_system", "key_management_settings", "pass_through_endpoints", "tracing"), _OTHER)
+    | {"use_redis_transaction_buffer": _REDIS, "litellm_license": "a licence is checked over the network"}
+)
+_LITELLM = (
+    dict.fromkeys(("success_callback", "failure_callback", "service_callback", "audit_log_callbacks"), _CALLBACKS)
+    | dict.fromkeys(("s3_callback_params", "default_team_settings"), _CALLBACKS)
+    | dict.fromkeys(("cache", "cache_params"), _CACHE)
+    | dict.fromkeys(("post_call_rules", "custom_provider_map"), _CODE)
+    | {"guardrails": _OTHER, "enable_azure_ad_token_refresh": _OTHER}
+)
+_ROUTER = (
+    dict.fromkeys(("redis_host", "redis_port", "redis_password", "redis_url", "redis_db"), _REDIS)
+    | dict.fromkeys(("cache_responses", "cache_kwargs"), _CACHE)
+    | {"alerting_config": _ALERTS, "plugins": _CODE}
+)
+LEFT_OUT = {"general_settings": _GENERAL, "litellm_settings": _LITELLM, "router_settings": _ROUTER}
+
+LOCAL_CALLBACKS = (
+    *("cache_control_check", "debug", "detect_prompt_injection", "dynamic_rate_limiter", "dynamic_rate_limiter_v3"),
+    *("max_budget_limiter", "parallel_request_limiter", "prometheus"),
+)
+"""Callbacks of LiteLLM that send nothing anywhere."""
+
+_SECRET = re.compile(
+    r"key|secret|passw|token|credential|authorization|cookie|licen[cs]e|salt|dsn|webhook|connection_string|private",
+    re.IGNORECASE,
+)
+_NO_SECRET = re.compile(
+    r"tokens|token_(?:count|limit|url)|tokenizer|credential_(?:name|info)|key_(?:alias|name|header|path)"
+    r"|_keys?_(?:tpm|rpm)|keepalive|cache_key|affinity|redact|allow|disable|enable",
+    re.IGNORECASE,
+)
+_LOOKS_SECRET = re.compile(
+    r"sk-[\w-]{8,}|A[KS]IA[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.|eyJ[\w-]{10,}\.|-----BEGIN|gsk_\w{8,}|xai-\w{8,}"
+)
+_OUTWARD_VARIABLE = re.compile(r"DATABASE|REDIS|_proxy$|SSL|CA_BUNDLE|NETRC", re.IGNORECASE)
+
+
+def leave_out(tree: Tree, root: Item) -> Iterator[str]:
+    """Take out what cannot run offline; one sentence for each part that the user had set."""
+    yield from _drop(tree, _TOP, root, "")
+    for section, keys in LEFT_OUT.items():
+        settings = tree.get(section)
+        if isinstance(settings, dict):
+            yield from _drop(settings, keys, root.get(section), f"{section}.")
+    yield from _callbacks(tree, root)
+    yield from _variables(tree, root)
+    for credential in cast(list[Tree], tree.get("credential_list") or []):
+        values = credential.get("credential_values")
+        for key in (*BASE_URLS, *AWS_SIGN_IN, *AZURE_SIGN_IN, *VERTEX_SIGN_IN):
+            if isinstance(values, dict):
+                values.pop(key, None)
+
+
+def scrub(value: object, key: str = "") -> object:
+    """Replace every literal credential below, in place. A text is one by its key or by its looks."""
+    if isinstance(value, dict):
+        for name in value:
+            value[name] = scrub(value[name], str(name))
+        return value
+    if isinstance(value, list):
+        return [scrub(item, key) for item in value]
+    if not isinstance(value, str) or value.startswith(ENV_PREFIX):
+        return value
+    by_name = _SECRET.search(key) is not None and _NO_SECRET.search(key) is None
+    return DUMMY if by_name or _LOOKS_SECRET.search(value) else value
+
+
+def _drop(settings: Tree, keys: dict[str, str], item: Item | None, prefix: str) -> Iterator[str]:
+    for key, why in keys.items():
+        if settings.pop(key, None) not in (None, False, [], {}):
+            yield f"{_where(item, key)}{prefix}{key} is left out: {why}"
+
+
+def _callbacks(tree: Tree, root: Item) -> Iterator[str]:
+    settings = tree.get("litellm_settings")
+    given = settings.get("callbacks") if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or not given:
+        return
+    listed = given if isinstance(given, list) else [given]
+    gone = [str(name) for name in listed if name not in LOCAL_CALLBACKS]
+    if gone:
+        settings["callbacks"] = [name for name in listed if name in LOCAL_CALLBACKS]
+        where = _where(root.get("litellm_settings"), "callbacks")
+        yield f"{where}the callbacks {', '.join(gone)} are left out: {_CALLBACKS}"
+
+
+def _variables(tree: Tree, root: Item) -> Iterator[str]:
+    variables = tree.get("environment_variables")
+    if not isinstance(variables, dict):
+        return
+    for key in list(variables):
+        if _OUTWARD_VARIABLE.search(str(key)) or "://" in str(variables[key]):
+            del variables[key]
+            where = _where(root.get("environment_variables"), str(key))
+            yield f"{where}environment_variables.{key} is left out: it leads out of the drill"
+
+
+def _where(item: Item | None, key: str) -> str:
+    found = item.get(key) if item is not None else None
+    return f"{found.key_place}: " if found is not None else ""
