@@ -11,8 +11,8 @@ from drills.children import Child
 from drills.clock import Clock
 from drills.events import (
     AnyEvent,
-    FaultClearRequested,
     FaultCleared,
+    FaultClearRequested,
     FaultEffective,
     FaultPlan,
     FaultRequested,

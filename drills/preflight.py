@@ -1,4 +1,4 @@
-"""Requests of the tool's own before and after the load: is every leg healthy, and what does the plane itself cost?"""
+"""Requests of the tool's own before and after the load: whether every leg is healthy, and what the plane costs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
-import httpx
-
 from drills import providers
+from drills.client import Callers, Prober, clean
 from drills.clock import Clock
 from drills.events import Ending, Probe, Via
 from drills.legs import Leg
-from drills.load import Callers, clean
 from drills.marks import Mark, Shape, read_answer
 
 PAIRS = 5
 """Requests direct and through the plane, for each leg and kind, from which the plane's own latency is computed."""
-_PROBE_WITHIN_S = 10.0
+PROBE_WITHIN_S = 10.0
 _GATEWAY_PROBES = 4
 
 Emit = Callable[[Probe], None]
@@ -29,55 +27,45 @@ def new_mark() -> Mark:
 
 
 async def check_legs(
-    legs: Sequence[Leg], direct: Mapping[str, str], plane: Mapping[str, str], clock: Clock, emit: Emit, pairs: int
+    prober: Prober, legs: Sequence[Leg], direct: Mapping[str, str], plane: Mapping[str, str], emit: Emit, *, pairs: int
 ) -> None:
     """Probe every leg, alternating between straight to it and through the plane, whole and streamed.
 
     `direct` and `plane` give each leg's base URL. Legs are probed side by side, each one request at a time.
     """
-    async with httpx.AsyncClient(timeout=_PROBE_WITHIN_S, trust_env=False) as client:
 
-        async def one_leg(leg: Leg) -> None:
-            for _ in range(pairs):
-                for stream in (False, True):
-                    emit(await _probe(client, leg, Via.DIRECT, direct[leg.name], stream, clock))
-                    emit(await _probe(client, leg, Via.PLANE, plane[leg.name], stream, clock))
+    async def one_leg(leg: Leg) -> None:
+        for _ in range(pairs):
+            for stream in (False, True):
+                emit(await _probe(prober, leg, Via.DIRECT, direct[leg.name], stream))
+                emit(await _probe(prober, leg, Via.PLANE, plane[leg.name], stream))
 
-        await asyncio.gather(*(one_leg(leg) for leg in legs))
+    await asyncio.gather(*(one_leg(leg) for leg in legs))
 
 
-async def _probe(client: httpx.AsyncClient, leg: Leg, via: Via, url: str, stream: bool, clock: Clock) -> Probe:
+async def _probe(prober: Prober, leg: Leg, via: Via, url: str, stream: bool) -> Probe:
     provider = providers.get(leg.provider)
     mark = new_mark()
-    request = provider.probe(leg.model, mark.prompt(), stream)
-    sent_s = clock.now_s()
-    first_token_s: float | None = None
-    body = b""
-    error = ""
-    try:
-        async with client.stream(
-            request.method, url + request.path, headers=list(request.headers), content=request.body
-        ) as response:
-            async for data in response.aiter_bytes():
-                if first_token_s is None:
-                    first_token_s = clock.now_s()
-                body += data
-        if response.status_code != 200:
-            error = f"status {response.status_code}: {clean(body[:300].decode(errors='replace'))}"
+    sent = await prober.send(url, provider.probe(leg.model, mark.prompt(), stream))
+    error = sent.error
+    if not error and sent.status != 200:
+        error = f"status {sent.status}: {clean(sent.body[:300].decode(errors='replace'))}"
+    elif not error:
+        try:
+            reading = read_answer(provider.read(stream, sent.body), mark)
+        except ValueError as problem:
+            error = clean(str(problem))
         else:
-            reading = read_answer(provider.read(stream, body), mark)
             if reading.shape is not Shape.WHOLE or reading.legs != (leg.name,):
                 error = f"answer is {reading.shape}, from {', '.join(reading.legs) or 'nobody'}"
-    except (httpx.HTTPError, ValueError) as problem:
-        error = clean(f"{type(problem).__name__}: {problem}")
     return Probe(
         id=mark.id,
         leg=leg.name,
         via=via,
         stream=stream,
-        sent_s=sent_s,
-        first_token_s=first_token_s,
-        done_s=clock.now_s(),
+        sent_s=sent.sent_s,
+        first_token_s=sent.first_token_s,
+        done_s=sent.done_s,
         error=error,
     )
 
@@ -86,7 +74,7 @@ async def check_gateway(callers: Callers, clock: Clock, emit: Emit) -> None:
     """Warm the gateway up as callers would: one request at a time, streamed and whole in turn."""
     for number in range(_GATEWAY_PROBES):
         mark, stream, sent_s = new_mark(), number % 2 == 1, clock.now_s()
-        done = await callers.call(-1 - number, mark, stream, sent_s, _PROBE_WITHIN_S * 2)
+        done = await callers.call(-1 - number, mark, stream, sent_s, PROBE_WITHIN_S * 2)
         good = done.ending is Ending.COMPLETE and done.shape is Shape.WHOLE
         shape = f", answer {done.shape}" if done.shape else ""
         emit(

@@ -61,7 +61,8 @@ class GatewayPart(_Part, frozen=True, kw_only=True):
 
 class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
-    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away."""
+    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away.
+    """
 
     id: str
     kind: str
@@ -191,7 +192,8 @@ class LoadPart(_Part, frozen=True, kw_only=True):
 
 class PlanePart(_Part, frozen=True, kw_only=True):
     """What the plane itself costs: median over `samples` pairs of
-    requests, one through it and one straight to the leg."""
+    requests, one through it and one straight to the leg.
+    """
 
     added_latency_p50_ms: float | None
     added_first_token_p50_ms: float | None

@@ -18,11 +18,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from drills import __version__
 from drills.children import Child, ChildLostError
+from drills.client import Callers, Prober
 from drills.clock import Clock
 from drills.events import (
     SCHEMA,
@@ -37,10 +37,10 @@ from drills.events import (
 from drills.gateways.base import Discovery, Gateway, Launch
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
-from drills.load import Callers, drive
+from drills.load import drive
 from drills.plan import Plan
 from drills.planes import MitmPlane
-from drills.preflight import PAIRS, check_gateway, check_legs
+from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
@@ -49,6 +49,7 @@ GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
 _SIMULATOR_WITHIN_S = 20.0
 _READY_POLL_S = 0.1
+_READY_POLL_WITHIN_S = 2.0
 _LEAD_S = 0.25
 """From the end of the preflight to the start of the timeline."""
 
@@ -151,6 +152,8 @@ class _Run:
         launch = await self._start_gateway(stack, plane_urls)
         callers = Callers(launch, job.found.entry_model, clock)
         stack.push_async_callback(callers.close)
+        prober = Prober(clock, PROBE_WITHIN_S)
+        stack.push_async_callback(prober.aclose)
         self._say("checking that every leg and the gateway are healthy")
         probes: list[Probe] = []
 
@@ -158,14 +161,14 @@ class _Run:
             probes.append(probe)
             self.emit(probe)
 
-        await check_legs(job.found.legs, direct_urls, plane_urls, clock, keep, PAIRS)
+        await check_legs(prober, job.found.legs, direct_urls, plane_urls, keep, pairs=PAIRS)
         await check_gateway(callers, clock, keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
         await self._timeline(plane, callers)
         if not plane.lost.is_set():
-            await check_legs(job.found.legs, direct_urls, plane_urls, clock, self.emit, 1)
+            await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
 
     @contextlib.asynccontextmanager
     async def _simulator(self) -> AsyncIterator[dict[str, int]]:
@@ -216,15 +219,12 @@ class _Run:
 
     async def _until_ready(self, launch: Launch, ended: asyncio.Event) -> None:
         until_s = self._clock.now_s() + launch.start_timeout_s
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S)) as prober:
             while self._clock.now_s() < until_s:
                 if ended.is_set():
                     raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
-                # Refused and timed out are what "not yet" looks like.
-                with contextlib.suppress(httpx.TransportError):
-                    response = await client.get(launch.base_url + launch.ready_path)
-                    if response.status_code == 200:
-                        return
+                if await prober.answers(launch.base_url + launch.ready_path):
+                    return
                 await asyncio.sleep(_READY_POLL_S)
         what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"
         raise UsageProblem(what)

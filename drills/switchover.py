@@ -82,13 +82,11 @@ def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:
     """Until when a fault's switchover is judged: its end, or the onset of the next fault that adds to it."""
     ends = [fault.cleared_s if fault.cleared_s is not None else last_s(ledger)]
     onset_s = fault.effective_s or 0.0
-    for other in ledger.faults:
-        if (
-            other.effective is not None
-            and other.effective.began_s > onset_s
-            and other.plan.start_s > fault.plan.start_s
-        ):
-            ends.append(other.effective.began_s)
+    ends += [
+        other.effective.began_s
+        for other in ledger.faults
+        if other.effective is not None and other.effective.began_s > onset_s and other.plan.start_s > fault.plan.start_s
+    ]
     return min(ends)
 
 

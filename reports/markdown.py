@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drills.result import Result, Verdict
+from drills.result import Outage, Result, Verdict
 from reports.escape import markdown
 from reports.words import recovery, returned, seconds, sentence
 
@@ -68,10 +68,9 @@ def _switchovers(result: Result) -> str:
             f"{markdown(found.from_ or 'nobody')} → {markdown(found.to or 'nobody')}",
             seconds(found.switchover_s),
             recovery(found),
-            f"{found.client_outage_s.point:.2f} s \\[{found.client_outage_s.lower:.2f}, "
-            f"{found.client_outage_s.upper:.2f}\\]",
+            _outage(found.client_outage_s),
             seconds(found.avoidance_s),
-            seconds(found.detour_p50_s) if found.detour_p50_s is not None else "–",
+            seconds(found.detour_p50_s) if found.detour_p50_s is not None else "-",
             f"{found.bad} / {found.slow} / {found.corrupt} of {found.arrivals}",
         )
         for found in result.switchovers
@@ -107,6 +106,10 @@ def _switchovers(result: Result) -> str:
     ]
     reasons = "\n".join(["", "", "Where a value is missing:", "", *why]) if why else ""
     return f"## Switchover\n\n{_table(header, rows)}\n\n## Failback\n\n{failbacks}{reasons}"
+
+
+def _outage(outage: Outage) -> str:
+    return f"{outage.point:.2f} s \\[{outage.lower:.2f}, {outage.upper:.2f}\\]"
 
 
 def _findings(result: Result) -> str:
@@ -146,7 +149,7 @@ def _phases(result: Result) -> str:
             f"{phase.ok} of {phase.due}",
             str(phase.slow),
             markdown(", ".join(f"{leg} {count}" for leg, count in phase.served_by.items())) or "nobody",
-            "–" if phase.attempts_per_request is None else f"{phase.attempts_per_request:.2f}",
+            "-" if phase.attempts_per_request is None else f"{phase.attempts_per_request:.2f}",
         )
         for phase in result.phases
     ]
@@ -163,15 +166,18 @@ def _ledger(result: Result) -> str:
     rows.append((f"**{sum(path.requests for path in result.paths)}**", "all", f"{requests.due} requests were due"))
     by_leg = [(markdown(leg), str(count)) for leg, count in attempts.by_leg.items()]
     by_leg.append(("all", f"{sum(attempts.by_leg.values())}"))
+    sums = (
+        f"{attempts.total} attempts for {requests.due} requests; {attempts.unexplained} attempts unexplained; besides "
+        f"them {attempts.probes} by the drill's own probes and {attempts.side_traffic} that were no model calls "
+        f"(tokens and model lists)."
+    )
     return "\n\n".join(
         [
             "## Attempt ledger",
             "Each request of a caller, with every attempt that it caused on a leg, joined by the id in its text.",
             _table(("requests", "outcome", "attempts, in order"), rows),
             _table(("leg", "attempts"), by_leg),
-            f"{attempts.total} attempts for {requests.due} requests; {attempts.unexplained} attempts unexplained; "
-            f"besides them {attempts.probes} by the drill's own probes and {attempts.side_traffic} that were no model "
-            f"calls (token and model lists).",
+            sums,
         ]
     )
 
@@ -184,7 +190,7 @@ def _legs(result: Result) -> str:
             markdown(leg.provider),
             markdown(leg.model),
             markdown(leg.cloud),
-            markdown(leg.region or "–"),
+            markdown(leg.region or "-"),
         )
         for leg in result.legs
     ]
@@ -211,15 +217,15 @@ def _instrument(result: Result) -> str:
     def ms(value: float | None) -> str:
         return "unmeasured" if value is None else f"{value:.1f} ms"
 
-    achieved = "–" if load.achieved_per_s is None else f"{load.achieved_per_s:.2f}/s"
+    cost = (
+        f"adds {ms(plane.added_latency_p50_ms)} to an answer, {ms(plane.added_first_token_p50_ms)} to the first "
+        f"token (medians of {plane.samples} pairs)"
+    )
+    achieved = "-" if load.achieved_per_s is None else f"{load.achieved_per_s:.2f}/s"
     rows = [
         ("arrivals", f"{load.rate_per_s:g}/s asked, {achieved} sent, evenly spaced, open loop"),
         ("send lag", f"p50 {ms(load.send_lag_p50_ms)}, p99 {ms(load.send_lag_p99_ms)}, max {ms(load.send_lag_max_ms)}"),
-        (
-            "fault plane",
-            f"adds {ms(plane.added_latency_p50_ms)} to an answer, {ms(plane.added_first_token_p50_ms)} to the first "
-            f"token (medians of {plane.samples} pairs)",
-        ),
+        ("fault plane", cost),
         ("slow means", f"later than {seconds(result.slow_limit_s)}, first token {seconds(result.slow_token_limit_s)}"),
         *((markdown(name), markdown(value)) for name, value in result.environment.items()),
     ]

@@ -251,10 +251,11 @@ def _unknown_targets(config: Config) -> Iterator[Problem]:
             yield Problem(
                 f"the fallback {target.model!r} is no model_name; {choices(target.model, names)}", target.place
             )
+    served = {name.partition("/")[2] for name in names} | {"*"}
     for section in ("router_settings", "litellm_settings"):
         listed = config.document.root.get(section, "fallbacks")
         for entry in (listed.items if listed is not None else None) or ():
             for key, item in (entry.fields or {}).items():
-                if key not in ("*", "model") and item.items is not None and not config.members(str(key)):
+                if item.items is not None and str(key) not in served and not config.members(str(key)):
                     what = f"fallbacks for {str(key)!r}, which is no model_name; {choices(str(key), names)}"
                     yield Problem(what, item.key_place)

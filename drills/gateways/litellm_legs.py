@@ -125,6 +125,8 @@ def _one_level(config: Config, entry: str, levels: Sequence[Sequence[Deployment]
         what = f"the {len(levels[0])} deployments of {entry!r} share the load on one level; give them `order`, or add"
     else:
         what = f"nothing to fail over to: no fallback leads from {entry!r}; add"
+    if config.chain_of(config.aliases.get(entry, "")):
+        what = f"{entry!r} is an alias, and LiteLLM looks fallbacks up by the name asked for; add"
     where = section.key_place if section is not None else root.place
     return Problem(f"{what} router_settings.fallbacks: [{{{entry}: [other-model-name]}}]", where)
 

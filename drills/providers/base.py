@@ -99,7 +99,7 @@ class Provider(Protocol):
         """
 
     def answer(self, call: Call, text: str, request_id: str) -> Reply:
-        """The whole, successful, non-streamed answer with this text (or the token, model list, ... of other surfaces)."""
+        """The whole, successful answer with this text (or the token, model list, ... of other surfaces)."""
 
     def stream(self, call: Call, words: tuple[str, ...], request_id: str) -> StreamReply:
         """The whole, successful, streamed answer, one token per word."""
