@@ -1,0 +1,129 @@
+"""Running the tool as its users do: the installed command, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from drills.result import Result, decode
+
+DRILL = [sys.executable, "-P", "-m", "drills.cli"]
+SAMPLES = Path(__file__).parent.parent / "scenarios" / "litellm"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path | None
+
+    @property
+    def result(self) -> Result:
+        """The run's `result.json`."""
+        assert self.folder is not None, f"no run folder; exit {self.code}: {self.err}"
+        return decode((self.folder / "result.json").read_bytes())
+
+
+def drill(*words: str | Path, cwd: Path, timeout_s: float = 240, env: dict[str, str] | None = None) -> Ran:
+    """Run `drill` with these words in a folder."""
+    done = subprocess.run(
+        [*DRILL, *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr, newest(cwd))
+
+
+def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """Start `drill` and go on."""
+    return subprocess.Popen(
+        [*DRILL, *map(str, words)], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def newest(cwd: Path) -> Path | None:
+    """The run folder that was made last."""
+    folders = sorted((cwd / "drill-results").glob("*"))
+    return folders[-1] if folders else None
+
+
+def until_line(process: subprocess.Popen[str], word: str, within_s: float) -> None:
+    """Read the process's output until a line holds a word."""
+    assert process.stdout is not None
+    until = time.monotonic() + within_s
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if word in line:
+            return
+        assert time.monotonic() < until, "".join(seen)
+    raise AssertionError(f"ended without {word!r}: {''.join(seen)}")
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below a process, by /proc."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended while we looked
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        for child in parents.get(todo.pop(), []):
+            if child not in found:
+                found.add(child)
+                todo.append(child)
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those of the processes that still run (zombies do not)."""
+    found = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            found.add(pid)
+    return found
+
+
+def listeners() -> set[int]:
+    """Every TCP port that is listened on, by /proc."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return {int(line.split()[1].rpartition(":")[2], 16) for line in lines if line.split()[3] == "0A"}
+
+
+def gone(pids: set[int], within_s: float) -> set[int]:
+    """Wait for processes to end; those that did not."""
+    until = time.monotonic() + within_s
+    while (left := alive(pids)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
+
+
+def interrupt(process: subprocess.Popen[str], sig: signal.Signals = signal.SIGINT) -> None:
+    """Send a signal to the drill alone."""
+    process.send_signal(sig)
+
+
+def events(folder: Path) -> list[dict[str, object]]:
+    """The raw history."""
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]

@@ -1,0 +1,74 @@
+"""The walls of the house: who may import whom, and what the command line must not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import drills
+import faults
+import reports
+
+RUNNER = {
+    "drills.run",
+    "drills.cli",
+    "drills.load",
+    "drills.client",
+    "drills.planes",
+    "drills.preflight",
+    "drills.prepare",
+    "drills.children",
+    "drills.screen",
+    "drills.files",
+}
+IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
+PURE = ["marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result", "events", "chat", "problems", "units", "scenario", "targets", "binding"]
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _files(package: object) -> list[Path]:
+    return sorted(Path(next(iter(package.__path__))).rglob("*.py"))  # type: ignore[attr-defined]
+
+
+def test_faults_and_reports_never_import_the_runner() -> None:
+    """A fault and a report stand on data alone."""
+    guilty = {
+        f"{path.name} imports {name}"
+        for package in (faults, reports)
+        for path in _files(package)
+        for name in _imports(path) & RUNNER
+    }
+    assert guilty == set()
+    assert len(_files(faults)) > 8  # the walk found the files
+
+
+def test_what_is_pure_has_no_clock_and_no_socket() -> None:
+    """Everything left and right of the run can be run again from its input."""
+    folder = Path(next(iter(drills.__path__)))
+    files = [folder / f"{name}.py" for name in PURE] + sorted((folder / "checks").glob("*.py"))
+    guilty = {f"{path.name} imports {name}" for path in files for name in _imports(path) & IO}
+    assert guilty == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`drill --help` answers at once."""
+    code = (
+        "import sys, drills.cli\n"
+        "try:\n drills.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & "
+        "{'mitmproxy', 'pandas', 'httpx', 'aiohttp', 'rich', 'yaml', 'msgspec'}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "COMMAND" in done.stdout
