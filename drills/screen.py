@@ -92,8 +92,9 @@ class Tally:
             self._recent.popleft()
         while self._recent_sent and self._recent_sent[0] < since_s:
             self._recent_sent.popleft()
-        good = [done for done in self._recent if outcome_of(done) is Outcome.OK]
-        share = len(good) / len(self._recent) if self._recent else None
+        recent = list(self._recent)  # a copy: the live panel is drawn by a thread of its own
+        good = [done for done in recent if outcome_of(done) is Outcome.OK]
+        share = len(good) / len(recent) if recent else None
         return len(self._recent_sent) / _LOOK_BACK_S, share, Counter(done.legs[0] for done in good)
 
     @property
@@ -146,10 +147,10 @@ class LiveScreen:
         from rich.console import Console  # noqa: PLC0415  rich is imported only where it is shown
         from rich.live import Live  # noqa: PLC0415
 
-        self._console = Console(file=out)
         self._tally = Tally()
-        self._live = Live(console=self._console, refresh_per_second=5, transient=True, get_renderable=self._panel)
         self._line = ""
+        console = Console(file=out)
+        self._live = Live(console=console, refresh_per_second=5, transient=True, get_renderable=self._panel)
 
     def __enter__(self) -> LiveScreen:
         self._live.start()

@@ -178,8 +178,15 @@ def _ledger(result: Result) -> str:
             _table(("requests", "outcome", "attempts, in order"), rows),
             _table(("leg", "attempts"), by_leg),
             sums,
+            _hung(result),
         ]
     )
+
+
+def _hung(result: Result) -> str:
+    hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
+    seen = markdown("; ".join(hung), 1000) or "none"
+    return f"Connects that hung and so carried no request: {seen}. A refused connect leaves no trace at all."
 
 
 def _legs(result: Result) -> str:

@@ -24,7 +24,10 @@ RUNNER = {
     "drills.files",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
-PURE = ["marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result", "events", "chat", "problems", "units", "scenario", "targets", "binding"]
+PURE = (
+    *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding"),
+)
 
 
 def _imports(path: Path) -> set[str]:
