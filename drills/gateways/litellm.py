@@ -31,6 +31,7 @@ _FIXED = {
     "LITELLM_TELEMETRY": "False",
     "LITELLM_MODE": "PRODUCTION",  # else a .env file found near the program is loaded, with real keys in it
     "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
+    "HF_HUB_OFFLINE": "1",  # else a model with "llama" in its name blocks the gateway while it looks for a tokenizer
     "AWS_ACCESS_KEY_ID": litellm_offline.DUMMY,
     "AWS_SECRET_ACCESS_KEY": litellm_offline.DUMMY,
     "AWS_EC2_METADATA_DISABLED": "true",

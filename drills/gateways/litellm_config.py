@@ -256,6 +256,8 @@ def _unknown_targets(config: Config) -> Iterator[Problem]:
         listed = config.document.root.get(section, "fallbacks")
         for entry in (listed.items if listed is not None else None) or ():
             for key, item in (entry.fields or {}).items():
-                if item.items is not None and str(key) not in served and not config.members(str(key)):
+                if item.items is None or len(entry.fields or {}) > 1 or str(key) in served:
+                    continue
+                if not config.members(str(key)):
                     what = f"fallbacks for {str(key)!r}, which is no model_name; {choices(str(key), names)}"
                     yield Problem(what, item.key_place)

@@ -36,7 +36,7 @@ def find(config: Config, model: str | None) -> Found:
     levels = _levels(config, entry) if entry else []
     on_chain = {deployment.index: level for level, members in enumerate(levels) for deployment in members}
     problems += [_unsupported(item) for item in config.deployments if item.found is None and item.index in on_chain]
-    if entry and len(levels) < 2:
+    if entry and len(levels) < 2 and not config.problems:  # else it may only be a consequence
         problems.append(_one_level(config, entry, levels))
     if problems:
         raise UsageProblem(sorted(set(problems), key=lambda problem: (problem.place or Place(""), problem.what)))
