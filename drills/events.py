@@ -77,6 +77,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     config_file: str
     config_sha256: str
     entry_model: str
+    own_checks: bool = False
     notes: tuple[str, ...]
     legs: tuple[Leg, ...]
     phases: tuple[PhasePlan, ...]

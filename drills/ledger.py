@@ -148,6 +148,7 @@ class Ledger:
     probes: tuple[Probe, ...]
     probe_attempts: tuple[Attempt, ...]
     side_attempts: tuple[Attempt, ...]
+    own_checks: tuple[Attempt, ...]
     unexplained: tuple[Attempt, ...]
     troubles: tuple[PlaneTrouble, ...]
     gateway: tuple[GatewayLine, ...]
@@ -238,6 +239,7 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     mine = {request.id for request in requests if request.id}
     probes = {probe.id for probe in raw.probes}
     rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
     return Ledger(
         header=header,
@@ -247,7 +249,8 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         probes=tuple(raw.probes),
         probe_attempts=tuple(attempt for id_ in probes for attempt in by_id.get(id_, ())),
         side_attempts=tuple(attempt for attempt in rest if attempt.seen.surface != Surface.MODEL),
-        unexplained=tuple(attempt for attempt in rest if attempt.seen.surface == Surface.MODEL),
+        own_checks=tuple(attempt for attempt in on_models if header.own_checks and not attempt.seen.id),
+        unexplained=tuple(attempt for attempt in on_models if not header.own_checks or attempt.seen.id),
         troubles=tuple(raw.troubles),
         gateway=tuple(raw.gateway),
         phases_seen=tuple(raw.phases),

@@ -116,6 +116,7 @@ def _attempts(ledger: Ledger) -> Attempts:
         by_leg=ledger.attempts_by_leg(),
         by_result=dict(sorted(Counter(attempt.result for attempt in attempts).items())),
         unexplained=len(ledger.unexplained),
+        own_checks=len(ledger.own_checks),
         probes=len(ledger.probe_attempts),
         side_traffic=len(ledger.side_attempts),
     )

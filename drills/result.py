@@ -161,13 +161,17 @@ class Requests(_Part, frozen=True, kw_only=True):
 
 
 class Attempts(_Part, frozen=True, kw_only=True):
-    """Attempts that callers' requests caused. unexplained: on a model's surface with no request behind them."""
+    """Attempts that callers' requests caused. unexplained: on a model's surface with no request behind them.
+
+    own_checks: requests of the gateway's own, without any id, of a gateway whose config makes it check its legs.
+    """
 
     total: int
     per_request: float
     by_leg: dict[str, int]
     by_result: dict[str, int]
     unexplained: int
+    own_checks: int
     probes: int
     side_traffic: int
 

@@ -124,6 +124,7 @@ class _Run:
             config_file=Path(job.found.config_file).name,
             config_sha256=job.found.config_sha256,
             entry_model=job.found.entry_model,
+            own_checks=job.found.own_checks,
             notes=(*job.found.notes, *job.plan.warnings),
             legs=job.found.legs,
             phases=job.plan.phases,

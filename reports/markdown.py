@@ -168,8 +168,8 @@ def _ledger(result: Result) -> str:
     by_leg.append(("all", f"{sum(attempts.by_leg.values())}"))
     sums = (
         f"{attempts.total} attempts for {requests.due} requests; {attempts.unexplained} attempts unexplained; besides "
-        f"them {attempts.probes} by the drill's own probes and {attempts.side_traffic} that were no model calls "
-        f"(tokens and model lists)."
+        f"them {attempts.probes} by the drill's own probes, {attempts.own_checks} by the gateway's own health checks, "
+        f"and {attempts.side_traffic} that were no model calls (tokens and model lists)."
     )
     return "\n\n".join(
         [

@@ -33,7 +33,7 @@ def _adds_up(ran: Ran) -> None:
     sent = {event["seq"] for event in history if event["event"] == "arrival_sent"}
     assert len(sent) == requests.due - requests.not_started
     seen = [event for event in history if event["event"] == "attempt_received"]
-    assert len(seen) == attempts.total + attempts.probes + attempts.side_traffic
+    assert len(seen) == attempts.total + attempts.probes + attempts.own_checks + attempts.side_traffic
     again = drill("check", ran.folder, "--json", cwd=ran.folder)
     assert again.code == result.exit_code, again.err
     assert json.loads(again.out)["verdict"] == result.verdict

@@ -22,6 +22,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     legs: in the order in which the gateway would use them, then legs that no fallback leads to (role None).
     config_sha256: hex digest of the user's config file, byte for byte.
     notes: what a person should know (which entry was chosen and why, parts of the config a drill leaves out).
+    own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
     """
 
     legs: tuple[Leg, ...]
@@ -29,6 +30,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_file: str
     config_sha256: str
     notes: tuple[str, ...] = ()
+    own_checks: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):

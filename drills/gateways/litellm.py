@@ -63,6 +63,7 @@ class LiteLLM:
             config_file=str(path),
             config_sha256=hashlib.sha256(document.source).hexdigest(),
             notes=(*found.notes, *copy.left_out),
+            own_checks=_checks_itself(document),
         )
 
     def prepare(self, progress: Progress) -> str:
@@ -114,3 +115,10 @@ def _find(path: Path, model: str | None) -> tuple[litellm_document.Document, lit
 
 
 GATEWAY = LiteLLM()
+
+
+def _checks_itself(document: litellm_document.Document) -> bool:
+    """Whether LiteLLM will ask the legs itself: `background_health_checks` sends a short prompt to every deployment."""
+    tree = document.root.plain()
+    general = tree.get("general_settings") if isinstance(tree, dict) else None
+    return isinstance(general, dict) and general.get("background_health_checks") is True
