@@ -126,8 +126,6 @@ class Lost:
         ended in an error they could see. What was sent cannot be taken back, so no gateway can move such a stream.
     """
 
-    noun: ClassVar[str] = "this expectation"
-
     at_most: Annotated[int, Meta(ge=0)]
     broken_streams: Annotated[int, Meta(ge=0)] = 0
 

@@ -14,7 +14,7 @@ import drills.faultentry
 from drills.binding import fields_of, shape_of
 from drills.legs import Leg
 from drills.problems import Place, UsageProblem
-from drills.scenario import AtMost, Load, ProviderTiming, Scenario, Within, find, load, parse, shipped
+from drills.scenario import AtMost, Load, Lost, ProviderTiming, Scenario, Within, find, load, parse, shipped
 from drills.targets import resolve
 from drills.yamlsource import (
     MAX_BYTES,
@@ -98,7 +98,7 @@ class TestMeaning:
         assert scenario.duration_s == 60
         expect = scenario.expect
         assert (expect.switchover, expect.failback) == (Within(within_s=6), Within(within_s=20))
-        assert (expect.lost, expect.slow) == (AtMost(at_most=0), AtMost(at_most=5))
+        assert (expect.lost, expect.slow) == (Lost(at_most=0), AtMost(at_most=5))
         assert expect.attempts is not None
         assert expect.attempts.per_request_at_most == 3
         assert expect.detour is not None
