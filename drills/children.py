@@ -17,6 +17,8 @@ from collections.abc import Callable
 import msgspec
 
 END_WAIT_S = 4.0
+_LAST_WORDS_WAIT_S = 1.0
+_POLL_S = 0.01
 _LINE_AT_MOST = 1 << 22
 
 
@@ -89,7 +91,7 @@ class Child:
         """Call `on_line` for every further line, and `on_end` with its last words when it ends unasked."""
 
         async def loop() -> None:
-            while line := await self._out.readline():
+            while line := await _next_line(self._out):
                 on_line(line)
             if not self.ending:
                 on_end(await self._read_last_words())
@@ -103,14 +105,25 @@ class Child:
             self._process.stdin.close()
         try:
             async with asyncio.timeout(END_WAIT_S):
-                await self._process.wait()
+                await self._exited()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
-        await self._reading
-        if self._listening is not None:
-            await self._listening
+            await self._exited()
+        # A program that left its process group may hold the pipes open for ever.
+        pipes = {self._reading} if self._listening is None else {self._reading, self._listening}
+        ended, open_still = await asyncio.wait(pipes, timeout=_LAST_WORDS_WAIT_S)
+        for task in open_still:
+            task.cancel()
+        if open_still:
+            self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  no public way to let go
+        for task in ended:
+            task.result()
+
+    async def _exited(self) -> None:
+        """Wait for the process, but not for the end of its pipes, as some versions of asyncio do."""
+        while self._process.returncode is None:  # noqa: ASYNC110  asyncio sets it, and wakes nobody
+            await asyncio.sleep(_POLL_S)
 
     @property
     def _out(self) -> asyncio.StreamReader:
@@ -125,6 +138,15 @@ class Child:
     async def _read_stderr(self) -> None:
         if self._process.stderr is None:
             return
-        async for line in self._process.stderr:
+        while line := await _next_line(self._process.stderr):
             if text := line.decode(errors="replace").strip():
                 self._stderr.append(text)
+
+
+async def _next_line(pipe: asyncio.StreamReader) -> bytes:
+    """The next line, empty at the end. What is longer than any line should be is dropped up to here."""
+    while True:
+        try:
+            return await pipe.readline()
+        except ValueError:
+            continue

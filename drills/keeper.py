@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -34,13 +35,11 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _write(keep: Keep) -> None:
-    private = Path(keep.private)
-    private.mkdir(mode=0o700)
     for name, content in keep.files.items():
         path = Path(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
 
 
@@ -56,7 +55,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _watch_input(child: subprocess.Popen[bytes]) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not sys.stdin: this thread would hold its lock when the interpreter ends
         pass
     _end(child)
 
@@ -69,6 +68,12 @@ def main() -> None:
     if not line:
         return
     keep = msgspec.json.decode(line, type=Keep)
+    private = Path(keep.private)
+    try:
+        private.mkdir(mode=0o700)
+    except OSError as error:
+        _say_why(keep, error)
+        sys.exit(127)  # a folder that was there before is not ours to delete
     code = 127
     try:
         _write(keep)
@@ -79,22 +84,26 @@ def main() -> None:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_become_child,  # noqa: PLW1509  no thread is running yet
+            preexec_fn=partial(_become_child, os.getpid()),  # noqa: PLW1509  no thread is running yet
         )
         threading.Thread(target=_watch_input, args=(child,), daemon=True).start()
         code = child.wait()
         _end(child)
     except OSError as error:
-        print(f"cannot start {keep.argv[0]}: {error.strerror}: {error.filename}", flush=True)  # noqa: T201  its log
+        _say_why(keep, error)
     finally:
-        shutil.rmtree(keep.private, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
     sys.exit(code if code >= 0 else 128 - code)
 
 
-def _become_child() -> None:
+def _say_why(keep: Keep, error: OSError) -> None:
+    print(f"cannot start {keep.argv[0]}: {error.strerror}: {error.filename}", flush=True)  # noqa: T201  its log
+
+
+def _become_child(keeper: int) -> None:
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_DFL)
-    lifeline.die_with_parent()
+    lifeline.die_with_parent(parent=keeper)
 
 
 if __name__ == "__main__":

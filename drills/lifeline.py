@@ -14,11 +14,11 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:
+def die_with_parent(sig: signal.Signals = signal.SIGKILL, parent: int | None = None) -> None:
     """Ask the kernel to send `sig` to this process when its parent dies. Does nothing where there is no prctl.
 
-    A parent that died before the call is noticed by the end of standard input instead.
-    Source: prctl(2), PR_SET_PDEATHSIG.
+    A parent that died before the call is noticed by the end of standard input instead, or, by a process that does
+    not read its input, when `parent` says which process it should be. Source: prctl(2), PR_SET_PDEATHSIG.
     """
     if sys.platform != "linux":
         return
@@ -26,3 +26,5 @@ def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:
     if libc.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), sig)

@@ -1,13 +1,14 @@
 """Which faults are on, and what they say about a request. Everything that decides lives here; no clock, no I/O.
 
 Faults on one leg compose in the order in which they were put on: delays add up, and the first other decision wins.
+A decision counts only while its fault is on: when the winner is cleared first, the next one wins.
 Of several connection faults the hardest wins: refused before blackholed before open.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import msgspec
 
@@ -16,12 +17,11 @@ from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSee
 _HARDEST_FIRST = (Connections.REFUSED, Connections.BLACKHOLED, Connections.OPEN)
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What to do with a request: wait `delay_s`, then `then`; `faults` are the ids of those that touched it."""
+class Step(msgspec.Struct, frozen=True):
+    """What one fault decided about a request."""
 
-    delay_s: float
-    then: Decision
-    faults: tuple[str, ...]
+    fault: str
+    decision: Decision
 
 
 @dataclass
@@ -48,18 +48,26 @@ class Board:
     def put_on(
         self, fault_id: str, kind: str, settings: dict[str, str | int | float | bool | None], legs: tuple[str, ...]
     ) -> None:
-        """Add a fault. Raises `msgspec.ValidationError` or `KeyError` when kind or settings make no sense."""
-        fault = msgspec.convert(settings, kinds()[kind])
+        """Add a fault. Raises `ValueError` (`msgspec.ValidationError` is one) when it is on already, or when its kind
+        or settings make no sense.
+        """
+        if fault_id in self._active:
+            raise ValueError(f"fault {fault_id} is on already")
+        cls = kinds().get(kind)
+        if cls is None:
+            raise ValueError(f"no fault {kind!r}; there are {', '.join(kinds())}")
+        unknown = sorted(settings.keys() - {setting.name for setting in fields(cls)})
+        if unknown:
+            raise ValueError(f"{kind} has no setting {', '.join(unknown)}")
+        fault = msgspec.convert(settings, cls)
         rng = random.Random(f"{self._seed}:{fault_id}")
         self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng)
 
-    def take_off(self, fault_id: str) -> None:
-        """Remove a fault. Raises `KeyError` when it is not on."""
-        del self._active[fault_id]
-
-    def legs_of(self, fault_id: str) -> tuple[str, ...]:
-        """The legs that a fault hits, sorted."""
-        return tuple(sorted(self._active[fault_id].legs))
+    def take_off(self, fault_id: str) -> tuple[str, ...]:
+        """Remove a fault; the legs that it hit, sorted. Raises `ValueError` when it is not on."""
+        if fault_id not in self._active:
+            raise ValueError(f"fault {fault_id} is not on")
+        return tuple(sorted(self._active.pop(fault_id).legs))
 
     def connections(self, leg: str) -> Connections:
         """What the leg's connections meet now."""
@@ -70,22 +78,18 @@ class Board:
         """Ids of the faults that are at the leg's connections."""
         return tuple(active.id for active in self._on(leg) if active.fault.connections() is not Connections.OPEN)
 
-    def decide(self, request: RequestSeen) -> Verdict:
-        """What the faults that are on make of a request."""
-        delay_s, then, faults = 0.0, Proceed(), []
-        decision: Decision = then
+    def decide(self, request: RequestSeen) -> tuple[Step, ...]:
+        """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,
+        then the other decisions, of which the first whose fault is still on then ends the matter.
+        """
+        steps = []
         for active in self._on(request.leg):
             index = active.seen.get(request.leg, 0)
             active.seen[request.leg] = index + 1
-            one = active.fault.decide(msgspec.structs.replace(request, index=index), active.rng)
-            if isinstance(one, Proceed):
-                continue
-            faults.append(active.id)
-            if isinstance(one, Delay):
-                delay_s += one.seconds
-            elif isinstance(decision, Proceed):
-                decision = one
-        return Verdict(delay_s, decision, tuple(faults))
+            decision = active.fault.decide(msgspec.structs.replace(request, index=index), active.rng)
+            if not isinstance(decision, Proceed):
+                steps.append(Step(active.id, decision))
+        return tuple(sorted(steps, key=lambda step: not isinstance(step.decision, Delay)))
 
     def _on(self, leg: str) -> list[_Active]:
         return [active for active in self._active.values() if leg in active.legs]

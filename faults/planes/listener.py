@@ -1,7 +1,7 @@
 """A leg's listening socket and its connections: the place where connection faults are carried out.
 
 Laws:
-- The port belongs to the plane from start to end, also while it refuses: a socket stays bound to it.
+- The port belongs to the plane from start to end, also while it refuses: one socket stays bound to it throughout.
 - A change of state is one synchronous step: when `become` returns, every connection of the leg, new or open, is in
   the new state. That is what makes the stamp around it true.
 - Refused means ECONNREFUSED from the kernel, because nothing listens. Blackholed means that the accept queue is full,
@@ -15,6 +15,7 @@ import contextlib
 import select
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,71 +25,8 @@ BACKLOG = 512
 _FILLERS_AT_MOST = 16
 _FILLER_WAIT_S = 0.05
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class GatedWriter(asyncio.StreamWriter):
-    """A stream writer that can fall silent: what is written while it is frozen is sent when it thaws."""
-
-    def __init__(
-        self,
-        transport: asyncio.WriteTransport,
-        protocol: asyncio.BaseProtocol,
-        reader: asyncio.StreamReader,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        super().__init__(transport, protocol, reader, loop)
-        self._frozen_by: set[str] = set()
-        self._held: list[bytes] = []
-        self._held_eof = False
-
-    @property
-    def frozen(self) -> bool:
-        """Whether it is silent now."""
-        return bool(self._frozen_by)
-
-    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
-        """Send, or keep for later while frozen."""
-        if self.frozen:
-            self._held.append(bytes(data))
-        else:
-            super().write(data)
-
-    def write_eof(self) -> None:
-        """Half-close, or do so later while frozen."""
-        if self.frozen:
-            self._held_eof = True
-        else:
-            super().write_eof()
-
-    async def drain(self) -> None:
-        """Wait for the socket, but never for a thaw: the other side of the proxy goes on."""
-        if not self.frozen:
-            await super().drain()
-
-    def freeze(self, by: str) -> None:
-        """Send nothing from now on. `by` names the reason; silence lasts as long as any reason does."""
-        self._frozen_by.add(by)
-
-    def thaw(self, by: str) -> None:
-        """Take one reason for silence away. When none is left, send what was held, and go on."""
-        self._frozen_by.discard(by)
-        if self._frozen_by:
-            return
-        held, self._held = self._held, []
-        if self.transport.is_closing():
-            return
-        for data in held:
-            super().write(data)
-        if self._held_eof:
-            self._held_eof = False
-            super().write_eof()
-
-    def reset(self) -> None:
-        """End the connection with a TCP reset."""
-        sock: Any = self.get_extra_info("socket")
-        if sock is not None and not self.transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.transport.abort()
+_QUEUE_IN_TCP_INFO = 24
+"""Offset of tcpi_unacked in struct tcp_info: of a listening socket, the length of its accept queue; then its limit."""
 
 
 class WatchedReader(asyncio.StreamReader):
@@ -109,6 +47,90 @@ class WatchedReader(asyncio.StreamReader):
         super().set_exception(exc)
 
 
+class GatedWriter(asyncio.StreamWriter):
+    """A stream writer that can fall silent: what is written while it is frozen is sent when it thaws, and so is the
+    end of the connection.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        protocol: asyncio.BaseProtocol,
+        reader: WatchedReader,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(transport, protocol, reader, loop)
+        self._peer = reader
+        self._frozen_by: set[str] = set()
+        self._freezing: set[str] = set()
+        self._held: list[bytes] = []
+        self._held_eof = False
+        self._held_close = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is silent now."""
+        return bool(self._frozen_by)
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        """Send, or keep for later while frozen."""
+        if self.frozen:
+            self._held.append(bytes(data))
+        else:
+            super().write(data)
+            self._frozen_by |= self._freezing
+            self._freezing.clear()
+
+    def write_eof(self) -> None:
+        """Half-close, or do so later while frozen."""
+        if self.frozen:
+            self._held_eof = True
+        else:
+            super().write_eof()
+
+    def close(self) -> None:
+        """Close, or do so later while frozen: a silent connection sends no FIN. Nobody hears one who has left."""
+        if self.frozen and not self._peer.gone.is_set():
+            self._held_close = True
+        else:
+            super().close()
+
+    async def drain(self) -> None:
+        """Wait for the socket, but never for a thaw: the other side of the proxy goes on."""
+        if not self.frozen:
+            await super().drain()
+
+    def freeze(self, by: str, *, after_next_write: bool = False) -> None:
+        """Send nothing from now on, or after one more write. `by` names the reason; silence lasts as long as any
+        reason does.
+        """
+        (self._freezing if after_next_write else self._frozen_by).add(by)
+
+    def thaw(self, by: str) -> None:
+        """Take one reason for silence away. When none is left, send what was held, and go on."""
+        self._frozen_by.discard(by)
+        self._freezing.discard(by)
+        if self._frozen_by:
+            return
+        held, self._held = self._held, []
+        if self.transport.is_closing():
+            return
+        for data in held:
+            super().write(data)
+        if self._held_eof:
+            self._held_eof = False
+            super().write_eof()
+        if self._held_close:
+            super().close()
+
+    def reset(self) -> None:
+        """End the connection with a TCP reset."""
+        sock: Any = self.get_extra_info("socket")
+        if sock is not None and not self.transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.transport.abort()
+
+
 Serve = Callable[[WatchedReader, GatedWriter], Awaitable[None]]
 _CONNECTIONS = "connections"
 
@@ -120,8 +142,9 @@ class LegListener:
         self._serve = serve
         self._loop = loop
         self._state = Connections.OPEN
-        self._sock = _bound(0)
-        self.port: int = self._sock.getsockname()[1]
+        self._owner = _bound(0)
+        self.port: int = self._owner.getsockname()[1]
+        self._sock = _bound(self.port)
         self._fillers: list[socket.socket] = []
         self._writers: set[GatedWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,6 +179,7 @@ class LegListener:
         self._stop_accepting()
         self._drop_fillers()
         self._sock.close()
+        self._owner.close()
         for writer in list(self._writers):
             writer.reset()
         for task in list(self._tasks):
@@ -195,14 +219,24 @@ class LegListener:
 
     def _fill(self) -> None:
         for _ in range(_FILLERS_AT_MOST):
+            if self._full():
+                return
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", self.port))
             self._fillers.append(filler)
             _, connected, _ = select.select([], [filler], [], _FILLER_WAIT_S)
-            if not connected:
+            if not connected and sys.platform != "linux":
                 return
         raise OSError(f"port {self.port}: the accept queue does not fill up; this system cannot drop a connect")
+
+    def _full(self) -> bool:
+        """Whether the kernel says that the accept queue is over its limit. Elsewhere than on Linux: never."""
+        if sys.platform != "linux":
+            return False
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUE_IN_TCP_INFO + 8)
+        waiting, limit = struct.unpack_from("=II", info, _QUEUE_IN_TCP_INFO)
+        return bool(waiting > limit)
 
     def _drop_fillers(self) -> None:
         for filler in self._fillers:
@@ -249,11 +283,11 @@ class LegListener:
         self._writers.add(writer)
         try:
             await self._serve(reader, writer)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()  # a frozen connection is still ours, to be thawed or reset
         finally:
             self._writers.discard(writer)
-            if not transport.is_closing():
-                with contextlib.suppress(OSError):
-                    writer.close()
 
 
 def _bound(port: int) -> socket.socket:

@@ -8,7 +8,9 @@ mitmproxy is imported in this file only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -17,49 +19,25 @@ import msgspec
 from mitmproxy import http, master, options
 from mitmproxy import version as mitmproxy_version
 from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
+from mitmproxy.proxy import server as mitmproxy_server
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from drills import lifeline, marks, providers
-from drills.events import AttemptDone, AttemptReceived, AttemptResult
-from drills.providers.base import Call, Provider, Surface
-from faults.base import Answer, Connections, CutStream, Decision, Hang, Proceed, RequestSeen, Reset, StallStream
-from faults.planes.board import Board, Verdict
-from faults.planes.control import Command, PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
+from drills.events import AttemptDone, AttemptReceived, AttemptResult, PlaneTrouble
+from drills.providers.base import Provider
+from faults.base import Answer, Connections, CutStream, Delay, Hang, RequestSeen, Reset, StallStream
+from faults.planes.attempt import Attempt, Connection
+from faults.planes.board import Board, Step
+from faults.planes.control import PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
 from faults.planes.listener import GatedWriter, Serve, WatchedReader
 from faults.planes.plane import Plane
+from faults.planes.streams import Streams
 
-_FLUSH_BEFORE_CUT_S = 0.03
-"""A reset right behind data may reach the gateway before it has read the data, and may discard them."""
+_IDLE_S = 24 * 3600
+"""An idle connection is never closed from here: a gateway must not see failures that no fault caused."""
 _ATTEMPT = "drill_attempt"
-
-
-class Connection:
-    """An accepted connection of a leg, and the faults that hold a stream on it."""
-
-    def __init__(self, leg: PlaneLeg, reader: WatchedReader, writer: GatedWriter) -> None:
-        self.leg = leg
-        self.reader = reader
-        self.writer = writer
-        self.stalled_by: set[str] = set()
-
-
-class Attempt:
-    """One request on a leg while it is under way."""
-
-    def __init__(self, number: int, connection: Connection, received_s: float) -> None:
-        self.number = number
-        self.connection = connection
-        self.leg = connection.leg
-        self.received_s = received_s
-        self.answered_s: float | None = None
-        self.status: int | None = None
-        self.faults: tuple[str, ...] = ()
-        self.call = Call(surface=Surface.OTHER, operation="unread")
-        self.then: Decision = Proceed()
-        self.reported = False
-        self.done = False
-        self.spoiled = ""
+_RESET = "connection reset by the fault"
 
 
 class Legs:
@@ -74,6 +52,7 @@ class Legs:
         self._open: dict[int, Attempt] = {}
         self._numbers = 0
         self._changed = asyncio.Event()
+        self._streams = Streams(board)
 
     def now_s(self) -> float:
         """Seconds on the run's clock."""
@@ -83,17 +62,15 @@ class Legs:
         """Wake every request that waits for the end of a fault, and every stream that one holds."""
         self._changed.set()
         self._changed = asyncio.Event()
-        for connection in self._connections.values():
-            for fault in connection.stalled_by - set(self._board.ids):
-                connection.stalled_by.discard(fault)
-                connection.writer.thaw(fault)
+        self._streams.faults_changed()
 
-    def touch_open(self, leg: str, fault: str, spoiled: str) -> None:
-        """Note a connection fault on every attempt that is under way on a leg."""
+    def touch_open(self, leg: str, fault: str, *, reset: bool) -> None:
+        """Note a connection fault on every attempt that is under way on a leg: reset, or else silent."""
         for attempt in self._open.values():
             if attempt.leg.name == leg:
-                attempt.faults = tuple(dict.fromkeys((*attempt.faults, fault)))
-                attempt.spoiled = attempt.spoiled or spoiled
+                attempt.touch(fault)
+                if reset:
+                    attempt.spoiled = attempt.spoiled or _RESET
 
     def server(self, leg: PlaneLeg, manager: proxyserver.Proxyserver) -> Serve:
         """What serves an accepted connection of a leg."""
@@ -105,11 +82,12 @@ class Legs:
             if theirs is None:  # the other side left before the connection was set up
                 return
             key = (ours[1], theirs[1])
-            self._connections[key] = Connection(leg, reader, writer)
+            connection = self._connections[key] = Connection(leg, reader, writer)
             try:
                 await instance.handle_stream(reader, writer)
             finally:
-                del self._connections[key]
+                if self._connections.get(key) is connection:  # a caller may have its port again before the end of this
+                    del self._connections[key]
 
         return serve
 
@@ -119,7 +97,8 @@ class Legs:
         """The request's headers are here: this is when the leg received the attempt."""
         self._numbers += 1
         connection = self._connections[(flow.client_conn.sockname[1], flow.client_conn.peername[1])]
-        flow.metadata[_ATTEMPT] = Attempt(self._numbers, connection, self.now_s())
+        attempt = Attempt(self._numbers, connection, self.now_s())
+        flow.metadata[_ATTEMPT] = self._open[attempt.number] = attempt
         # A compressed stream would hide its events from the faults.
         flow.request.headers["accept-encoding"] = "identity"
 
@@ -127,23 +106,9 @@ class Legs:
         """The whole request is here: report it, then do what the faults decide."""
         attempt: Attempt = flow.metadata[_ATTEMPT]
         self._report(flow, attempt)
-        verdict = self._verdict(attempt)
-        attempt.faults = tuple(dict.fromkeys((*attempt.faults, *verdict.faults)))
-        attempt.then = verdict.then
-        here = True
-        if verdict.delay_s > 0:
-            here = await self._wait(attempt, verdict.delay_s, verdict.faults)
-        if here and isinstance(verdict.then, Hang):
-            here = await self._wait(attempt, None, verdict.faults)
-        if not here:
-            self._done(attempt, AttemptResult.ABANDONED, "the gateway left while it waited")
+        if not await self._obey(flow, attempt):
+            self._left(attempt, "the gateway left while it waited")
             flow.kill()
-        elif isinstance(verdict.then, Reset):
-            attempt.spoiled = "reset before an answer"
-            attempt.connection.writer.reset()
-            flow.kill()
-        elif isinstance(verdict.then, Answer):
-            self._answer(flow, attempt, verdict.then)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The leg begins to answer: forward chunk by chunk, and break the stream where a fault says so."""
@@ -151,21 +116,18 @@ class Legs:
         response = _response(flow)
         attempt.answered_s = self.now_s()
         attempt.status = response.status_code
-        then = attempt.then
-        if isinstance(then, CutStream | StallStream) and response.status_code < 400:
-            response.stream = self._breaking(attempt, then)
-        else:
-            response.stream = True
+        breaks = attempt.breaks and response.status_code < 400
+        response.stream = self._streams.filter(attempt, self._providers[attempt.leg.name]) if breaks else True
 
-    def response(self, flow: http.HTTPFlow) -> None:
-        """The leg's answer is whole. Whether the gateway got it is another matter while a fault holds it."""
+    async def response(self, flow: http.HTTPFlow) -> None:
+        """The leg's answer is whole. The gateway gets its end when no fault keeps the connection silent any more."""
         attempt: Attempt = flow.metadata[_ATTEMPT]
-        if isinstance(attempt.then, Answer):
-            self._done(attempt, AttemptResult.FAULTED, "answered by the fault")
-        elif attempt.spoiled:
+        if attempt.spoiled:
             self._done(attempt, AttemptResult.FAULTED, attempt.spoiled)
-        else:
+        elif await self._thawed(attempt):
             self._done(attempt, AttemptResult.ANSWERED)
+        else:
+            self._left(attempt, "the gateway left")
 
     def error(self, flow: http.HTTPFlow) -> None:
         """The exchange broke: the gateway left, the leg failed, or a fault did it."""
@@ -174,10 +136,8 @@ class Legs:
             return
         self._report(flow, attempt)
         message = flow.error.msg if flow.error else "unknown error"
-        if attempt.spoiled:
-            self._done(attempt, AttemptResult.FAULTED, attempt.spoiled)
-        elif attempt.connection.reader.gone.is_set():
-            self._done(attempt, AttemptResult.ABANDONED, message)
+        if attempt.spoiled or attempt.connection.reader.gone.is_set():
+            self._left(attempt, message)
         else:
             self._done(attempt, AttemptResult.LEG_FAILED, message)
 
@@ -193,7 +153,6 @@ class Legs:
             flow.request.method, flow.request.path, headers, flow.request.raw_content or b""
         )
         mark = marks.find_mark(attempt.call.text)
-        self._open[attempt.number] = attempt
         self._emit(
             AttemptReceived(
                 attempt=attempt.number,
@@ -207,14 +166,11 @@ class Legs:
             )
         )
 
-    def _verdict(self, attempt: Attempt) -> Verdict:
-        leg, call = attempt.leg.name, attempt.call
-        if self._board.connections(leg) is not Connections.OPEN:
-            # A request on a connection that was open before the fault: it was read, and it is never answered.
-            return Verdict(0.0, Hang(), self._board.on_connections(leg))
+    def _steps(self, attempt: Attempt) -> tuple[Step, ...]:
+        call = attempt.call
         return self._board.decide(
             RequestSeen(
-                leg=leg,
+                leg=attempt.leg.name,
                 surface=call.surface.value,
                 operation=call.operation,
                 model=call.model,
@@ -223,23 +179,78 @@ class Legs:
             )
         )
 
-    async def _wait(self, attempt: Attempt, seconds: float | None, faults: tuple[str, ...]) -> bool:
-        """Wait for some seconds (None: no limit) while any of the faults is on. False when the gateway has left."""
-        until = None if seconds is None else time.monotonic() + seconds
-        gone = asyncio.ensure_future(attempt.connection.reader.gone.wait())
-        try:
-            while any(fault in self._board.ids for fault in faults):
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    break
-                changed = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({gone, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
-                if gone.done():
+    async def _obey(self, flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        """Carry out what the faults decide, each as long as it is on. False when the gateway left meanwhile."""
+        if not await self._silence(attempt):
+            return False
+        steps = self._steps(attempt)
+        for number, step in enumerate(steps):
+            decision = step.decision
+            if step.fault not in self._board.ids:
+                continue
+            if isinstance(decision, CutStream | StallStream):
+                breaks = ((later.fault, later.decision) for later in steps[number:])
+                attempt.breaks = tuple(
+                    (fault, how) for fault, how in breaks if isinstance(how, CutStream | StallStream)
+                )
+                return True
+            attempt.touch(step.fault)
+            if isinstance(decision, Delay | Hang):
+                seconds = decision.seconds if isinstance(decision, Delay) else None
+                # The connection may have gone silent while the request was held.
+                if not (await self._hold(attempt, step.fault, seconds) and await self._silence(attempt)):
                     return False
-        finally:
-            gone.cancel()
+                continue
+            if isinstance(decision, Reset):
+                attempt.spoiled = "reset before an answer"
+                attempt.connection.writer.reset()
+                flow.kill()
+            elif isinstance(decision, Answer):
+                attempt.spoiled = "answered by the fault"
+                self._answer(flow, attempt, decision)
+            return True
         return True
+
+    async def _silence(self, attempt: Attempt) -> bool:
+        """Hold a request on a connection that was open before a connection fault: it was read, and is not answered
+        while the fault is on. False when the gateway left meanwhile.
+        """
+        while (state := self._board.connections(attempt.leg.name)) is not Connections.OPEN:
+            for fault in self._board.on_connections(attempt.leg.name):
+                attempt.touch(fault)
+            if state is Connections.REFUSED:
+                attempt.spoiled = attempt.spoiled or _RESET
+            if not await self._news(attempt, None):
+                return False
+        return True
+
+    async def _hold(self, attempt: Attempt, fault: str, seconds: float | None) -> bool:
+        """Wait for some seconds (None: no limit) while a fault is on. False when the gateway left meanwhile."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while fault in self._board.ids:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            if not await self._news(attempt, left):
+                return False
+        return True
+
+    async def _thawed(self, attempt: Attempt) -> bool:
+        """Wait until the connection is not silent. False when the gateway left meanwhile."""
+        while attempt.connection.writer.frozen:
+            if not await self._news(attempt, None):
+                return False
+        return True
+
+    async def _news(self, attempt: Attempt, timeout_s: float | None) -> bool:
+        """Wait until faults changed, or the time is over. False when the gateway has left."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._changed, attempt.connection.reader.gone)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return not attempt.connection.reader.gone.is_set()
 
     def _answer(self, flow: http.HTTPFlow, attempt: Attempt, answer: Answer) -> None:
         provider = self._providers[attempt.leg.name]
@@ -247,42 +258,14 @@ class Legs:
         headers = http.Headers([(name.encode(), value.encode()) for name, value in reply.headers])
         flow.response = http.Response.make(reply.status, reply.body, headers)
 
-    def _breaking(self, attempt: Attempt, how: CutStream | StallStream) -> Callable[[bytes], bytes]:
-        """A stream filter that lets some events through and then cuts the connection or lets it fall silent."""
-        provider = self._providers[attempt.leg.name]
-        pending, events, broken, withheld = b"", 0, False, b""
-
-        def forward(data: bytes) -> bytes:
-            nonlocal pending, events, broken, withheld
-            if broken:
-                # After a stall the rest goes on into the frozen connection; after a cut there is nobody to read it.
-                out, withheld = withheld + data, b""
-                return b"" if isinstance(how, CutStream) else out
-            ends, rest = provider.count_events(data, pending)
-            seen_before, pending = len(pending), rest
-            if events + len(ends) < how.after_events:
-                events += len(ends)
-                return data
-            broken = True
-            keep = max(0, ends[how.after_events - events - 1] - seen_before)
-            withheld = data[keep:]
-            self._break(attempt, how)
-            return data[:keep]
-
-        return forward
-
-    def _break(self, attempt: Attempt, how: CutStream | StallStream) -> None:
-        loop, writer = asyncio.get_running_loop(), attempt.connection.writer
-        if isinstance(how, StallStream):
-            attempt.spoiled = f"stalled after {how.after_events} events"
-            # The events before the break are written when the filter has returned; silence begins right after them.
-            for fault in attempt.faults:
-                attempt.connection.stalled_by.add(fault)
-                loop.call_soon(writer.freeze, fault)
-            return
-        attempt.spoiled = f"cut by {how.how} after {how.after_events} events"
-        end = writer.reset if how.how == "rst" else writer.transport.close
-        loop.call_later(_FLUSH_BEFORE_CUT_S, end)
+    def _left(self, attempt: Attempt, detail: str) -> None:
+        """The gateway's side of the connection is gone: because of a fault, or by its own will."""
+        if attempt.spoiled:
+            self._done(attempt, AttemptResult.FAULTED, attempt.spoiled)
+        elif attempt.connection.writer.frozen:
+            self._done(attempt, AttemptResult.FAULTED, "the gateway left a silent connection")
+        else:
+            self._done(attempt, AttemptResult.ABANDONED, detail)
 
     def _done(self, attempt: Attempt, result: AttemptResult, detail: str = "") -> None:
         if attempt.done:
@@ -308,6 +291,40 @@ def _response(flow: http.HTTPFlow) -> http.Response:
     return flow.response
 
 
+class _Troubles(logging.Handler):
+    """Turns what goes wrong inside mitmproxy, its hooks and tasks into events: it would otherwise only be logged."""
+
+    def __init__(self, legs: Legs, emit: Callable[[PlaneEvent], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._legs = legs
+        self._emit_event = emit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Report one record."""
+        cause = f": {record.exc_info[1]!r}" if record.exc_info else ""
+        what = f"{record.getMessage().splitlines()[0]}{cause}"
+        self._emit_event(PlaneTrouble(at_s=self._legs.now_s(), what=what[:500]))
+
+
+def _proxy(spec: PlaneSpec, legs: Legs) -> tuple[master.Master, proxyserver.Proxyserver]:
+    proxy = master.Master(options.Options(mode=[]))
+    manager = proxyserver.Proxyserver()
+    proxy.addons.add(core.Core(), manager, next_layer.NextLayer(), legs)
+    if any(leg.upstream_scheme == "https" for leg in spec.legs):
+        proxy.addons.add(tlsconfig.TlsConfig())  # only then: it writes a certificate authority to the home folder
+    proxy.options.update(keep_host_header=True, connection_strategy="lazy", http2=False)
+    if "tcp_timeout" in proxy.options:  # from mitmproxy 12 on
+        proxy.options.update(tcp_timeout=_IDLE_S)
+    else:
+        mitmproxy_server.TCP_TIMEOUT = _IDLE_S
+    return proxy, manager
+
+
+async def _obey(commands: asyncio.StreamReader, plane: Plane) -> None:
+    while line := await commands.readline():
+        plane.hear(line)
+
+
 async def _run() -> None:
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader(limit=1 << 22)
@@ -322,27 +339,30 @@ async def _run() -> None:
     board = Board(spec.seed)
     legs = Legs(spec, board, emit)
     plane = Plane(spec, board, legs, emit)
-    proxy = master.Master(options.Options(mode=[]))
-    manager = proxyserver.Proxyserver()
-    proxy.addons.add(core.Core(), manager, next_layer.NextLayer(), tlsconfig.TlsConfig(), legs)
-    proxy.options.update(keep_host_header=True, connection_strategy="lazy", http2=False)
+    proxy, manager = _proxy(spec, legs)
+    logging.getLogger("mitmproxy").addHandler(_Troubles(legs, emit))
     serving = asyncio.create_task(proxy.run())
     ports = plane.open(lambda leg: legs.server(leg, manager))
+    obeying = asyncio.create_task(_obey(commands, plane))
     watches = [asyncio.create_task(plane.watch_lease()), asyncio.create_task(plane.watch_connects())]
     emit(PlaneReady(ports=ports, version=mitmproxy_version.VERSION))
-    while line := await commands.readline():
-        plane.obey(msgspec.json.decode(line, type=Command))
+    ended, _ = await asyncio.wait({obeying, serving, *watches}, return_when=asyncio.FIRST_COMPLETED)
     for watch in watches:
         watch.cancel()
     await plane.close()
     proxy.shutdown()
     await serving
+    for task in ended:
+        task.result()  # a plane that lost one of its tasks ends with the reason
 
 
 def main() -> None:
     """Run the plane until its standard input ends."""
     lifeline.die_with_parent()
-    logging.getLogger("mitmproxy").setLevel(logging.CRITICAL)
+    logging.getLogger("mitmproxy").setLevel(logging.ERROR)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two descriptors for each connection of a gateway
     asyncio.run(_run())
 
 

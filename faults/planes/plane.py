@@ -1,7 +1,7 @@
 """What every plane does with a command: put faults on and off, stamp when they became effective, hold the lease.
 
-Putting a fault on is one synchronous step over the board, the listeners and the requests under way, so that the two
-stamps around it bound the transition.
+Putting a fault on is one synchronous step over the board, the listeners and the requests under way. asyncio sends a
+reset when the step has returned, so the second stamp is taken right after that: the two stamps bound the transition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from faults.planes.connects import hanging
 from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
 from faults.planes.listener import LegListener, Serve
 
-_CONNECT_WATCH_S = 0.05
+_CONNECT_WATCH_S = 0.1
 
 
 class Requests(Protocol):
@@ -32,8 +32,8 @@ class Requests(Protocol):
     def faults_changed(self) -> None:
         """Wake what waits for the end of a fault."""
 
-    def touch_open(self, leg: str, fault: str, spoiled: str) -> None:
-        """Note a connection fault on every attempt that is under way on a leg."""
+    def touch_open(self, leg: str, fault: str, *, reset: bool) -> None:
+        """Note a connection fault on every attempt that is under way on a leg: reset, or else silent."""
 
 
 class Plane:
@@ -60,49 +60,66 @@ class Plane:
         self.drop_all("the plane ends")
         await asyncio.gather(*(listener.close() for listener in self._listeners.values()))
 
-    def obey(self, command: Command) -> None:
-        """Carry out one command, in one synchronous step."""
+    def hear(self, line: bytes) -> None:
+        """Carry out one line of the control channel, in one synchronous step."""
         self._heard_s = time.monotonic()
+        command: Command | bytes = line
         try:
+            command = msgspec.json.decode(line, type=Command)
             if isinstance(command, Apply):
                 self._apply(command)
             elif isinstance(command, Clear):
                 self._clear(command.fault, "")
-        except (OSError, KeyError, msgspec.ValidationError) as error:
-            self._emit(PlaneTrouble(at_s=self._requests.now_s(), what=f"{command}: {error}"[:500]))
+        except (OSError, ValueError) as error:
+            self._trouble(f"{command!r}: {error}")
 
     def _apply(self, command: Apply) -> None:
         began_s = self._requests.now_s()
+        if strangers := sorted(set(command.legs) - self._listeners.keys()):
+            raise ValueError(f"no leg {', '.join(strangers)}")
         self._board.put_on(command.fault, command.kind, command.settings, command.legs)
         cut, held = 0, 0
-        for leg in command.legs:
-            state = self._board.connections(leg)
-            if state is not Connections.OPEN and command.fault in self._board.on_connections(leg):
-                refused = state is Connections.REFUSED
-                spoiled = "connection reset by the fault" if refused else "connection gone silent"
-                self._requests.touch_open(leg, command.fault, spoiled)
-                changed = self._listeners[leg].become(state)
-                cut, held = (cut + changed, held) if refused else (cut, held + changed)
+        try:
+            for leg in command.legs:
+                state = self._board.connections(leg)
+                if state is not Connections.OPEN and command.fault in self._board.on_connections(leg):
+                    refused = state is Connections.REFUSED
+                    self._requests.touch_open(leg, command.fault, reset=refused)
+                    changed = self._listeners[leg].become(state)
+                    cut, held = (cut + changed, held) if refused else (cut, held + changed)
+        except OSError:
+            self._clear(command.fault, "it could not be put on")
+            raise
         self._requests.faults_changed()
-        self._emit(
-            FaultEffective(
-                fault=command.fault, legs=command.legs, began_s=began_s, at_s=self._requests.now_s(), cut=cut, held=held
+        self._after_resets(
+            lambda at_s: FaultEffective(
+                fault=command.fault, legs=command.legs, began_s=began_s, at_s=at_s, cut=cut, held=held
             )
         )
 
     def _clear(self, fault: str, why: str) -> None:
         began_s = self._requests.now_s()
-        legs = self._board.legs_of(fault)
-        self._board.take_off(fault)
-        for leg in legs:
-            self._listeners[leg].become(self._board.connections(leg))
-        self._requests.faults_changed()
-        self._emit(FaultCleared(fault=fault, began_s=began_s, at_s=self._requests.now_s(), why=why))
+        legs = self._board.take_off(fault)
+        try:
+            for leg in legs:
+                self._listeners[leg].become(self._board.connections(leg))
+        finally:
+            self._requests.faults_changed()
+        self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
+
+    def _after_resets(self, event: Callable[[float], PlaneEvent]) -> None:
+        asyncio.get_running_loop().call_soon(lambda: self._emit(event(self._requests.now_s())))
 
     def drop_all(self, why: str) -> None:
         """End every fault that is on."""
         for fault in self._board.ids:
-            self._clear(fault, why)
+            try:
+                self._clear(fault, why)
+            except OSError as error:
+                self._trouble(f"clearing {fault}: {error}")
+
+    def _trouble(self, what: str) -> None:
+        self._emit(PlaneTrouble(at_s=self._requests.now_s(), what=what[:500]))
 
     async def watch_lease(self) -> None:
         """Drop every fault when the runner has fallen silent."""
@@ -116,14 +133,14 @@ class Plane:
         while True:
             await asyncio.sleep(_CONNECT_WATCH_S)
             silent = {
-                listener.port: (leg, listener)
+                listener.port: (leg, listener.filler_ports, self._board.on_connections(leg))
                 for leg, listener in self._listeners.items()
                 if listener.state is Connections.BLACKHOLED
             }
-            found = hanging(frozenset(silent)) if silent else set()
+            # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
+            found = await asyncio.to_thread(hanging, frozenset(silent)) if silent else set()
             for port, local in sorted(found - self._hung):
-                leg, listener = silent[port]
-                if local not in listener.filler_ports:
-                    faults = self._board.on_connections(leg)
+                leg, ours, faults = silent[port]
+                if local not in ours:
                     self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults))
             self._hung = found

@@ -1,0 +1,43 @@
+"""One request of the gateway on one leg while it is under way, and the connection that it came on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drills.providers.base import Call, Surface
+from faults.base import CutStream, StallStream
+from faults.planes.control import PlaneLeg
+from faults.planes.listener import GatedWriter, WatchedReader
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An accepted connection of a leg."""
+
+    leg: PlaneLeg
+    reader: WatchedReader
+    writer: GatedWriter
+
+
+class Attempt:
+    """One request on a leg while it is under way."""
+
+    def __init__(self, number: int, connection: Connection, received_s: float) -> None:
+        self.number = number
+        self.connection = connection
+        self.leg = connection.leg
+        self.received_s = received_s
+        self.answered_s: float | None = None
+        self.status: int | None = None
+        self.faults: tuple[str, ...] = ()
+        self.call = Call(surface=Surface.OTHER, operation="unread")
+        self.breaks: tuple[tuple[str, CutStream | StallStream], ...] = ()
+        """How its stream is to break, each with its fault, the first that is on then first."""
+        self.reported = False
+        self.done = False
+        self.spoiled = ""
+        """What a fault did to it that cannot be undone; empty while its answer may still come whole."""
+
+    def touch(self, fault: str) -> None:
+        """Note a fault that did something to it."""
+        self.faults = tuple(dict.fromkeys((*self.faults, fault)))

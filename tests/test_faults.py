@@ -1,0 +1,279 @@
+"""The faults' decisions, the board that composes them, and the table of hanging connects. No process, no socket."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from faults.base import (
+    Answer,
+    Connections,
+    CutStream,
+    Decision,
+    Delay,
+    Fault,
+    Hang,
+    Proceed,
+    RequestSeen,
+    Reset,
+    StallStream,
+    kinds,
+)
+from faults.blackhole import Blackhole
+from faults.cut import Cut
+from faults.hang import Hanging
+from faults.planes.board import Board, Step
+from faults.planes.connects import parse
+from faults.refuse import Refuse
+from faults.reset import Resetting
+from faults.slow import Slow
+from faults.stall import Stall
+from faults.status import Status
+
+WHOLE = RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=False, index=0)
+STREAM = msgspec.structs.replace(WHOLE, stream=True)
+OPEN, REFUSED, BLACKHOLED = Connections.OPEN, Connections.REFUSED, Connections.BLACKHOLED
+
+DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
+    # Nothing listens: no request gets as far as a decision.
+    (Refuse(), REFUSED, Proceed(), Proceed()),
+    # Packets vanish: no request gets as far as a decision.
+    (Blackhole(), BLACKHOLED, Proceed(), Proceed()),
+    # Every request is accepted and never answered.
+    (Hanging(), OPEN, Hang(), Hang()),
+    # Every request gets the status, with no word on when to retry.
+    (Status(code=503), OPEN, Answer(503), Answer(503)),
+    # Every request gets the status and how long to wait.
+    (Status(code=429, retry_after=7.5), OPEN, Answer(429, 7.5), Answer(429, 7.5)),
+    # Every request waits a quarter of a second.
+    (Slow(by=0.25), OPEN, Delay(0.25), Delay(0.25)),
+    # Every request is answered with a TCP reset.
+    (Resetting(), OPEN, Reset(), Reset()),
+    # Streams are reset after four events; whole answers are left alone.
+    (Cut(), OPEN, Proceed(), CutStream(4, "rst")),
+    # Streams end politely after the first event.
+    (Cut(after=1, how="fin"), OPEN, Proceed(), CutStream(1, "fin")),
+    # Streams fall silent after four events; whole answers are left alone.
+    (Stall(), OPEN, Proceed(), StallStream(4)),
+    # Streams fall silent after nine events.
+    (Stall(after=9), OPEN, Proceed(), StallStream(9)),
+]
+
+
+@pytest.mark.parametrize(("fault", "connections", "whole", "stream"), DECISIONS, ids=repr)
+def test_what_each_fault_decides(fault: Fault, connections: Connections, whole: Decision, stream: Decision) -> None:
+    """What becomes of the connections, of a request for a whole answer, and of one for a stream."""
+    assert fault.connections() is connections
+    assert fault.decide(WHOLE, random.Random(1)) == whole
+    assert fault.decide(STREAM, random.Random(1)) == stream
+
+
+def test_every_fault_has_a_row() -> None:
+    """No fault of the catalogue is without a line in the table above, and each has a colour of its own."""
+    assert {type(row[0]) for row in DECISIONS} == set(kinds().values())
+    assert list(kinds()) == sorted(kinds())
+    assert all(cls.kind == kind for kind, cls in kinds().items())
+    assert len({cls.colour for cls in kinds().values()}) == len(kinds())
+
+
+BAD_SETTINGS: list[tuple[str, dict[str, str | int | float | bool | None], str]] = [
+    # A kind that does not exist.
+    ("smite", {}, "no fault 'smite'; there are blackhole, cut"),
+    # A setting that the fault needs.
+    ("slow", {}, "missing required field `by`"),
+    # A setting that the fault does not have.
+    ("refuse", {"by": 1.0}, "refuse has no setting by"),
+    # A value out of range.
+    ("status", {"code": 200}, "`int` >= 400"),
+    # A value that is none of the allowed words.
+    ("cut", {"how": "politely"}, "Invalid enum value 'politely'"),
+    # A value of the wrong type.
+    ("stall", {"after": "soon"}, "Expected `int`, got `str`"),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "message"), BAD_SETTINGS)
+def test_what_makes_no_sense_is_not_put_on(
+    kind: str, settings: dict[str, str | int | float | bool | None], message: str
+) -> None:
+    """The error says what is wrong, and nothing is on afterwards."""
+    board = Board(1)
+    with pytest.raises(ValueError, match=message):
+        board.put_on("f", kind, settings, ("a",))
+    assert board.ids == ()
+
+
+def test_a_fault_is_put_on_once_and_taken_off_once() -> None:
+    """A second time is an error either way, and changes nothing."""
+    board = Board(1)
+    board.put_on("f", "refuse", {}, ("b", "a"))
+    with pytest.raises(ValueError, match="fault f is on already"):
+        board.put_on("f", "slow", {"by": 1.0}, ("a",))
+    assert board.connections("b") is REFUSED
+    assert board.take_off("f") == ("a", "b")
+    with pytest.raises(ValueError, match="fault f is not on"):
+        board.take_off("f")
+
+
+@dataclass(frozen=True)
+class On:
+    """A fault to put on a leg `a`."""
+
+    id: str
+    kind: str
+    settings: dict[str, str | int | float | bool | None]
+
+
+COMPOSED: list[tuple[list[On], list[Step]]] = [
+    # No fault, nothing to do.
+    ([], []),
+    # Delays add up: each is carried out, in order.
+    ([On("x", "slow", {"by": 1.0}), On("y", "slow", {"by": 2.0})], [Step("x", Delay(1.0)), Step("y", Delay(2.0))]),
+    # A delay comes first even when it was put on last: a slow leg's errors are slow too.
+    ([On("x", "status", {"code": 503}), On("y", "slow", {"by": 2.0})], [Step("y", Delay(2.0)), Step("x", Answer(503))]),
+    # The first other decision wins; the second stands by for when the first is cleared.
+    ([On("x", "hang", {}), On("y", "reset", {})], [Step("x", Hang()), Step("y", Reset())]),
+    # The same two the other way round.
+    ([On("y", "reset", {}), On("x", "hang", {})], [Step("y", Reset()), Step("x", Hang())]),
+    # A fault that leaves the request alone, here a cut of a request that does not stream, touches nothing.
+    ([On("x", "cut", {}), On("y", "reset", {})], [Step("y", Reset())]),
+]
+
+
+@pytest.mark.parametrize(("faults", "steps"), COMPOSED)
+def test_faults_on_one_leg_compose(faults: list[On], steps: list[Step]) -> None:
+    """What the board makes of a request for a whole answer on leg `a`, and that leg `b` is left alone."""
+    board = Board(1)
+    for on in faults:
+        board.put_on(on.id, on.kind, on.settings, ("a",))
+    assert board.ids == tuple(on.id for on in faults)
+    assert list(board.decide(WHOLE)) == steps
+    assert board.decide(msgspec.structs.replace(WHOLE, leg="b")) == ()
+
+
+CONNECTIONS: list[tuple[list[str], Connections]] = [
+    # Faults of requests leave connections alone.
+    (["hang", "reset"], OPEN),
+    # Refused beats blackholed, in whatever order.
+    (["blackhole", "refuse"], REFUSED),
+    (["refuse", "blackhole"], REFUSED),
+    # Blackholed beats open.
+    (["hang", "blackhole"], BLACKHOLED),
+]
+
+
+@pytest.mark.parametrize(("on", "hardest"), CONNECTIONS)
+def test_the_hardest_connection_state_wins(on: list[str], hardest: Connections) -> None:
+    """What connections meet, which faults are to blame, and that other legs stay open."""
+    board = Board(1)
+    for kind in on:
+        board.put_on(kind, kind, {}, ("a",))
+    assert board.connections("a") is hardest
+    assert board.on_connections("a") == tuple(kind for kind in on if kind in {"refuse", "blackhole"})
+    assert board.connections("b") is OPEN
+
+
+def test_clearing_the_hardest_leaves_the_next() -> None:
+    """Refused, then blackholed, then open again."""
+    board = Board(1)
+    board.put_on("soft", "blackhole", {}, ("a",))
+    board.put_on("hard", "refuse", {}, ("a", "b"))
+    assert board.take_off("hard") == ("a", "b")
+    assert (board.connections("a"), board.connections("b")) == (BLACKHOLED, OPEN)
+    board.take_off("soft")
+    assert board.connections("a") is OPEN
+
+
+@pytest.fixture
+def witness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kind that answers with what it was shown: the index of the request and a draw of its generator."""
+
+    @dataclass(frozen=True)
+    class Witness(Status):
+        kind = "witness"
+
+        def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
+            return Answer(request.index, rng.random())
+
+    found = {**kinds(), "witness": Witness}
+    monkeypatch.setattr("faults.planes.board.kinds", lambda: found)
+
+
+def shown(board: Board, leg: str, times: int) -> list[tuple[str, int, float | None]]:
+    """Fault, index and draw that each of some requests on a leg met."""
+    found = []
+    for _ in range(times):
+        for step in board.decide(msgspec.structs.replace(WHOLE, leg=leg, index=99)):
+            assert isinstance(step.decision, Answer)
+            found.append((step.fault, step.decision.status, step.decision.retry_after_s))
+    return found
+
+
+@pytest.mark.usefixtures("witness")
+def test_the_index_counts_the_requests_of_a_leg_since_the_fault_was_put_on() -> None:
+    """Each leg counts by itself from 0, and so does each fault: also requests that another fault's decision ends."""
+    board = Board(1)
+    board.put_on("x", "witness", {"code": 500}, ("a", "b"))
+    assert [index for _, index, _ in shown(board, "a", 3)] == [0, 1, 2]
+    assert [index for _, index, _ in shown(board, "b", 2)] == [0, 1]
+    board.put_on("y", "witness", {"code": 500}, ("a",))
+    assert [(fault, index) for fault, index, _ in shown(board, "a", 2)] == [("x", 3), ("y", 0), ("x", 4), ("y", 1)]
+    board.take_off("x")
+    board.put_on("x", "witness", {"code": 500}, ("a",))
+    assert [(fault, index) for fault, index, _ in shown(board, "a", 1)] == [("y", 2), ("x", 0)]
+
+
+@pytest.mark.usefixtures("witness")
+def test_the_seed_decides_every_draw() -> None:
+    """The same seed and fault id draw the same numbers; another seed or another id draws others."""
+
+    def draws(seed: int, fault: str) -> list[float | None]:
+        board = Board(seed)
+        board.put_on(fault, "witness", {"code": 500}, ("a",))
+        return [draw for _, _, draw in shown(board, "a", 5)]
+
+    assert draws(7, "x") == draws(7, "x")
+    assert len(set(draws(7, "x"))) == 5
+    assert draws(7, "x") != draws(8, "x")
+    assert draws(7, "x") != draws(7, "y")
+
+
+TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0 0 10 0
+   1: 0100007F:C001 0100007F:1F90 02 00000001:00000000 01:00000064 00000001     0        0 12 2 0 200 0 0 1 7 -1
+   2: 0100007F:C002 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0 20 4 30 10 -1
+   3: 0100007F:C003 0100007F:1F91 02 00000001:00000000 01:00000064 00000001     0        0 14 2 0 200 0 0 1 7 -1
+   4: 0200000A:C004 0100000A:1F90 02 00000001:00000000 01:00000064 00000001     0        0 15 2 0 200 0 0 1 7 -1
+"""
+TABLE_6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when
+   0: 0000000000000000FFFF00000100007F:C005 0000000000000000FFFF00000100007F:1F90 02 00000001:00000000 01:00000064
+"""
+
+TABLES = [
+    # The one connect to port 8080 that waits (state 02), from port 49153: not the listener (0A), not the established
+    # one (01), not the one to port 8081, not the one to the same port of another host.
+    (TABLE, {8080}, {(8080, 49153)}),
+    # Two ports are watched, a connect waits for each.
+    (TABLE, {8080, 8081}, {(8080, 49153), (8081, 49155)}),
+    # Nobody waits for a port that nobody asked for.
+    (TABLE, {9}, set()),
+    # An IPv4 address in a socket of IPv6.
+    (TABLE_6, {8080}, {(8080, 49157)}),
+    # The head alone, nothing, and a line that is cut short.
+    (TABLE.splitlines()[0], {8080}, set()),
+    ("", {8080}, set()),
+    (TABLE[:200], {8080}, set()),
+]
+
+
+@pytest.mark.parametrize(("table", "ports", "found"), TABLES)
+def test_hanging_connects_are_read_from_the_kernels_table(
+    table: str, ports: set[int], found: set[tuple[int, int]]
+) -> None:
+    """Destination and local port of each connect that waits."""
+    assert parse(table, frozenset(ports)) == found
