@@ -17,7 +17,11 @@ _TOGETHER_S = 1.0
 
 
 def measure(ledger: Ledger, fault: FaultRecord) -> Failback | None:
-    """The failback of one fault, or None when the fault never became effective."""
+    """The failback of one fault, or None when the fault never became effective.
+
+    The instant of return lies between `sent_s` of the last request before it that another leg answered (the end of
+    the fault when there is none) and `done_s` of the first that the leg itself answered.
+    """
     if fault.effective_s is None:
         return None
     reasons: dict[str, str] = {}
@@ -39,7 +43,8 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Failback | None:
     if expected and first is None:
         reasons["failback_s"] = f"{home} did not answer again within {end_s - cleared_s:.1f} s"
     back = window[first] if expected and first is not None else None
-    sent_before_s = (window[first - 1].sent_s if first else None) or cleared_s
+    elsewhere = [r.sent_s for r in window[:first] if r.ok and r.sent_s is not None]
+    lower_s = max([cleared_s, *elsewhere])
     return Failback(
         fault=fault.plan.id,
         to=home,
@@ -48,7 +53,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Failback | None:
         window_s=end_s - cleared_s,
         first_success_s=back.done_s if back else None,
         failback_s=None if back is None or back.done_s is None else back.done_s - cleared_s,
-        resolution_s=None if back is None or back.done_s is None else back.done_s - max(sent_before_s, cleared_s),
+        resolution_s=None if back is None or back.done_s is None else back.done_s - lower_s,
         excess_outage_s=client_outage(ledger.requests, cleared_s, end_s, 1 / ledger.header.rate_per_s).point,
         flaps=_flaps_per_hour(ledger, fault, end_s),
         bad=sum(1 for r in window if not r.ok),

@@ -6,6 +6,8 @@ is null with a reason.
 
 from __future__ import annotations
 
+import itertools
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -43,7 +45,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons["first_failure_s"] = "no request failed or was slow while the fault was on"
     if first_success_s is None:
         reasons["switchover_s"] = f"no other leg answered within {end_s - onset_s:.1f} s"
-    lower_s, upper_s = _switch_bracket(window, onset_s)
+    lower_s, upper_s = _switch_bracket(window, fault, onset_s)
     if upper_s is None:
         reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
     avoidance_s = _avoidance_s(fault, window, faulted, onset_s, end_s, reasons)
@@ -98,9 +100,16 @@ def last_s(ledger: Ledger) -> float:
 
 
 def served_before(ledger: Ledger, at_s: float) -> str | None:
-    """The leg that gave most of the last good answers before a time."""
-    before = [r.served_by for r in ledger.requests if r.ok and r.done_s is not None and r.done_s <= at_s]
-    counts = Counter(before[-_SERVED_BEFORE:]).most_common(1)
+    """The leg that gave most of the last good answers before a time.
+
+    Answers to requests from before the last beginning or end of a fault count only where there are no others: at a
+    low rate they would name the leg that served before that fault.
+    """
+    changes = [edge_s for f in ledger.faults for edge_s in (f.effective_s, f.cleared_s) if edge_s is not None]
+    since_s = max((edge_s for edge_s in changes if edge_s < at_s), default=0.0)
+    before = [r for r in ledger.requests if r.ok and r.done_s is not None and r.done_s <= at_s]
+    recent = [r for r in before if r.due_s >= since_s] or before
+    counts = Counter(r.served_by for r in recent[-_SERVED_BEFORE:]).most_common(1)
     return counts[0][0] if counts else None
 
 
@@ -108,20 +117,24 @@ def _tried(request: Request, legs: frozenset[str]) -> bool:
     return any(attempt.leg in legs for attempt in request.attempts)
 
 
-def _switch_bracket(window: Sequence[Request], onset_s: float) -> tuple[float, float | None]:
+def _switch_bracket(window: Sequence[Request], fault: FaultRecord, onset_s: float) -> tuple[float, float | None]:
     """(lower, upper] around the instant from which callers are answered well, given that it stays so; on the clock.
 
-    lower: `sent_s` of the last request that was not good. upper: `done_s` of the first good one due after it, None
-    when there is none. Without any such request the bracket begins at the onset.
+    lower: `sent_s` of the last request that was not good; the onset when there is none. upper: `done_s` of the first
+    good one due after it, None when there is none. An answer of a faulted leg after the end of the fault is no proof
+    of a recovery: that request was due just before the end, and the end rescued it.
     """
     last = max((index for index, r in enumerate(window) if not r.good), default=None)
     if last is None:
         lower_s, after = onset_s, window
     else:
         lower_s, after = window[last].sent_s or window[last].due_s, window[last + 1 :]
-    # The last of the window may have been sent after the one that is good: the bracket then begins no later than it.
-    first = next((r for r in after if r.good and r.done_s is not None), None)
-    return lower_s, None if first is None else first.done_s
+    cleared_s = fault.cleared_s if fault.cleared_s is not None else math.inf
+    for request in after:
+        done_s = request.done_s
+        if request.good and done_s is not None and not (request.served_by in fault.plan.legs and done_s > cleared_s):
+            return lower_s, done_s
+    return lower_s, None
 
 
 def client_outage(requests: Sequence[Request], start_s: float, end_s: float, interval_s: float) -> Outage:
@@ -129,7 +142,7 @@ def client_outage(requests: Sequence[Request], start_s: float, end_s: float, int
 
     A stretch: point = due of its first good arrival after - due of its first bad; lower = sent of the last bad - done
     of the first bad, at least 0; upper = done of the first good after - sent of the last good before. Stretches are
-    added. None at all is 0 with the upper bound of one arrival interval.
+    added. None at all is 0, with the widest gap between two sends, at least one arrival interval, as the upper bound.
     """
     sent = [r for r in requests if r.sent_s is not None]
     lower_s = point_s = upper_s = 0.0
@@ -145,14 +158,21 @@ def client_outage(requests: Sequence[Request], start_s: float, end_s: float, int
         found = True
         low_s, middle_s, high_s = _stretch(sent, first, index, end_s)
         lower_s, point_s, upper_s = lower_s + low_s, point_s + middle_s, upper_s + high_s
-    return Outage(lower=lower_s, point=point_s, upper=upper_s if found else interval_s)
+    return Outage(lower=lower_s, point=point_s, upper=upper_s if found else max(interval_s, _gap(sent, start_s, end_s)))
+
+
+def _gap(sent: Sequence[Request], start_s: float, end_s: float) -> float:
+    """The widest gap between two sends, of which the later was due in [start, end): an outage that fits goes unseen."""
+    pairs = itertools.pairwise(sent)
+    gaps = [(b.sent_s or 0.0) - (a.sent_s or 0.0) for a, b in pairs if start_s <= b.due_s < end_s]
+    return max(gaps, default=0.0)
 
 
 def _stretch(sent: Sequence[Request], first: int, after: int, end_s: float) -> tuple[float, float, float]:
     """Lower, point and upper of one stretch of bad arrivals `sent[first:after]`."""
     bad_first, bad_last = sent[first], sent[after - 1]
     good_after = sent[after] if after < len(sent) else None
-    good_before = sent[first - 1] if first > 0 else None
+    good_before = next((r for r in reversed(sent[:first]) if r.ok), None)
     started_s = bad_first.done_s if bad_first.done_s is not None else bad_first.due_s
     lower_s = max(0.0, (bad_last.sent_s or bad_last.due_s) - started_s)
     due_after_s = good_after.due_s if good_after is not None else max(end_s, bad_last.done_s or bad_last.due_s)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from drills.result import Outage, Result, Verdict
 from reports.escape import markdown
-from reports.words import recovery, returned, seconds, sentence
+from reports.words import avoided, recovery, returned, seconds, sentence
 
 
 def render(result: Result) -> bytes:
@@ -69,7 +69,7 @@ def _switchovers(result: Result) -> str:
             seconds(found.switchover_s),
             recovery(found),
             _outage(found.client_outage_s),
-            seconds(found.avoidance_s),
+            avoided(found),
             seconds(found.detour_p50_s) if found.detour_p50_s is not None else "-",
             f"{found.bad} / {found.slow} / {found.corrupt} of {found.arrivals}",
         )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from drills.result import CheckPart, Result, Verdict
 from reports.escape import plain
-from reports.words import recovery, returned, seconds, sentence
+from reports.words import avoided, recovery, returned, seconds, sentence
 
 STYLES = {
     Verdict.PASS: "bold green",
@@ -56,7 +56,7 @@ def _switchovers(result: Result) -> list[Line]:
                 f"  client outage                     {outage.point:.2f} s (between {outage.lower:.2f} and "
                 f"{outage.upper:.2f}); {found.bad} of {found.arrivals} bad, {found.slow} slow"
             ),
-            Line(f"  faulted leg left alone after      {seconds(found.avoidance_s)}"),
+            Line(f"  faulted leg left alone after      {avoided(found)}"),
         ]
         if found.detour_p50_s is not None:
             lines.append(Line(f"  a rescued caller waited           {seconds(found.detour_p50_s)} more (median)"))

@@ -26,6 +26,13 @@ def recovery(found: Switchover) -> str:
     return f"{found.recovery_s:.2f} s (resolution {found.resolution_s:.2f} s)"
 
 
+def avoided(found: Switchover) -> str:
+    """When the faulted leg was left alone, `never`, or that no attempt on it could be seen."""
+    if found.avoidance_s is None and "leaves no trace" in found.reasons.get("avoidance_s", ""):
+        return "not seen"
+    return seconds(found.avoidance_s)
+
+
 def returned(found: Failback) -> str:
     """Failback with its resolution, `never`, or why none was expected."""
     if not found.expected:

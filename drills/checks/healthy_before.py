@@ -13,8 +13,8 @@ _NAME = "healthy before the fault"
 def _judge(measured: Measured) -> CheckPart:
     ledger = measured.ledger
     start_s = ledger.timeline_s if ledger.timeline_s is not None else float("inf")
-    onsets = [fault.effective_s for fault in ledger.faults if fault.effective_s is not None]
-    onset_s = min(onsets, default=start_s)
+    # A request may meet the fault while it is being put on: healthy is what ended before that began.
+    onset_s = min((fault.effective.began_s for fault in ledger.faults if fault.effective is not None), default=start_s)
     problems = [
         f"probe of {'the gateway' if probe.via is Via.GATEWAY else probe.leg} ({probe.via}): {probe.error}"
         for probe in ledger.probes

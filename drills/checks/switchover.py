@@ -12,6 +12,9 @@ _SLOW_DETECTION = (
     "The gateway learned of the fault too late. Set a timeout for each request well below the limit (and one for the "
     "first token of streams), and take a failing leg out of rotation (cooldown) so that not every caller pays for it."
 )
+_LONG_ENOUGH = 0.9
+"""A fault that is planned as long as the limit lasts a little less: putting it on takes longer than taking it off."""
+_TOO_SHORT = "This fault, or the time to the next one, is shorter than the limit. Lengthen its phase."
 
 
 def _judge(measured: Measured) -> CheckPart | None:
@@ -39,11 +42,14 @@ def _judge(measured: Measured) -> CheckPart | None:
 
 def _one(found: Switchover, limit_s: float) -> tuple[Verdict, str, str]:
     way = f"{found.fault}: {found.from_ or 'nobody'} -> {found.to or 'nobody'}"
+    judged = Verdict.FAIL if found.window_s >= _LONG_ENOUGH * limit_s else Verdict.INCONCLUSIVE
     if found.first_success_s is None:
-        return Verdict.FAIL, f"{way}, no other leg answered within {found.window_s:.1f} s", _NEVER
+        advice = _NEVER if judged is Verdict.FAIL else _TOO_SHORT
+        return judged, f"{way}, no other leg answered within {found.window_s:.1f} s", advice
     if found.recovery_s is None or found.resolution_s is None:
         why = f"{found.bad} requests failed and {found.slow} were slow, up to the end"
-        return Verdict.FAIL, f"{way}, not recovered within {found.window_s:.1f} s: {why}", _SLOW_DETECTION
+        advice = _SLOW_DETECTION if judged is Verdict.FAIL else _TOO_SHORT
+        return judged, f"{way}, not recovered within {found.window_s:.1f} s: {why}", advice
     said = f"{way}, recovered in {found.recovery_s:.2f} s (resolution {found.resolution_s:.2f} s)"
     if found.recovery_s <= limit_s:
         return Verdict.PASS, said, ""

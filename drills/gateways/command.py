@@ -293,7 +293,7 @@ def _written(root: Node, key: str) -> Iterator[ScalarNode]:
 
 
 def _placeholder_problems(root: Node) -> Iterator[Problem]:
-    allowed = ["config", "port", *(f"leg.{name.text}" for name in _written(root, "name"))]
+    allowed = {"config", "port", *(f"leg.{name.text}" for name in _written(root, "name"))}
     for text in _texts(root):
         for name in _placeholders(text):
             if name not in allowed:
