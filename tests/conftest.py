@@ -1,0 +1,30 @@
+"""Tests that watch the clock do not disturb each other, also when several workers run at a time.
+
+Drills of a real gateway may run side by side; a calibration wants the machine to itself. Two file locks make a
+readers-and-writer gate: whoever waits holds the turnstile, so that a calibration is not starved by drills.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_GATE = Path(tempfile.gettempdir()) / "failover-drill-tests.gate"
+
+
+@pytest.fixture(autouse=True)
+def _machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    alone = request.node.get_closest_marker("calibration") is not None
+    drills = request.node.get_closest_marker("gateway") is not None
+    if not (alone or drills):
+        yield
+        return
+    with _GATE.open("a") as gate, _GATE.with_suffix(".turnstile").open("a") as turnstile:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(gate, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        yield
