@@ -92,7 +92,11 @@ class Child:
 
         async def loop() -> None:
             while line := await _next_line(self._out):
-                on_line(line)
+                try:
+                    on_line(line)
+                except Exception as error:  # noqa: BLE001  a line that cannot be used must not end the listening unheard
+                    on_end(f"a line of the {self.name} cannot be used: {type(error).__name__}: {error}")
+                    return
             if not self.ending:
                 on_end(await self._read_last_words())
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from drills.screen import Screen
 
 RESULTS = "drill-results"
+EXIT_INVALID = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -44,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Whoever read our output has gone (a pager, `head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_INTERRUPTED
+    except OSError as error:
+        # A disk that is full, a file that may not be written: the machine's fault, and no verdict on the gateway.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"drill: {where}{error.strerror or error}", file=sys.stderr)
+        code = EXIT_INVALID
     sys.exit(code)
 
 
@@ -129,8 +135,8 @@ def _run_job(job: Job, screen: Screen) -> Result:
 
     try:
         run(job, screen.take, screen.say)
-    except RunInterrupted:
-        pass  # the history says so, and the verdict with it
+    except RunInterrupted as why:
+        screen.say(f"{why}; everything is restored")
     except UsageProblem:
         shutil.rmtree(job.folder, ignore_errors=True)
         raise

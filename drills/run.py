@@ -29,6 +29,7 @@ from drills.events import (
     AnyEvent,
     GatewayLine,
     PhaseStarted,
+    PlaneTrouble,
     Probe,
     RunEnded,
     RunStarted,
@@ -84,24 +85,34 @@ class _Run:
         self._redactor = Redactor()
         self._history = HistoryWriter(job.folder / HISTORY_FILE, self._redactor)
         self._log = (job.folder / GATEWAY_LOG).open("a", encoding="utf-8")
-        self._gateway: Child | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._stopped = ""
 
     def emit(self, event: AnyEvent) -> None:
-        self._history.add(event)
+        """Write an event down and show it. A history that cannot be written ends the run: it would prove nothing."""
+        try:
+            self._history.add(event)
+        except OSError as error:
+            self._stopped = f"the history cannot be written: {error.strerror}"
+            if self._work is not None:
+                self._work.cancel()
+            return
         self._observe(event)
 
     async def run(self) -> None:
         """Run the job to its end. Raises `UsageProblem` when the gateway does not start with this config."""
         interrupted = ""
+        self._work = asyncio.current_task()
         self.emit(self._started())
         try:
             async with contextlib.AsyncExitStack() as stack:
                 await self._inside(stack)
         except asyncio.CancelledError:
-            interrupted = "stopped by a signal"
-            raise
+            interrupted = self._stopped or "stopped by a signal"
+            raise RunInterrupted(interrupted) from None
         except ChildLostError as error:
-            raise UsageProblem(f"the drill could not start: {error}") from error
+            # Not the user's doing: the history says it, and the verdict is that the drill proved nothing.
+            self.emit(PlaneTrouble(at_s=self._clock.now_s(), what=str(error)))
         finally:
             self.emit(RunEnded(at_s=self._clock.now_s(), interrupted=interrupted))
             self._history.close()
@@ -197,7 +208,7 @@ class _Run:
         keep = Keep(
             argv=launch.argv, env=launch.env, cwd=launch.cwd or str(private), private=str(private), files=launch.files
         )
-        child = self._gateway = await Child.start(job.gateway.name, "drills.keeper", keep)
+        child = await Child.start(job.gateway.name, "drills.keeper", keep)
         stack.push_async_callback(self._stop_gateway, child)
         ended = asyncio.Event()
 
@@ -283,10 +294,7 @@ async def _run_until_signal(job: Job, observe: Observer, say: Say) -> None:
 
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(sig, stop)
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise RunInterrupted("stopped by a signal") from None
+    await work
 
 
 def run(job: Job, observe: Observer, say: Say) -> None:
