@@ -64,12 +64,26 @@ class Callers:
         self._url = launch.base_url + launch.chat_path
         self._claim_header = launch.claim_header
         self._headers = {"content-type": "application/json", **dict(launch.request_headers)}
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        self._client = httpx.AsyncClient(timeout=None, limits=limits, trust_env=False)  # noqa: S113  the deadline is ours
+        self._tls = httpx.create_ssl_context()
+        self._lanes: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await asyncio.gather(*(lane.aclose() for lane in self._lanes))
+
+    def _lane(self) -> httpx.AsyncClient:
+        """A client with one connection that nobody uses now.
+
+        One pool for all would be scanned whole for each request (encode/httpx#3215): when hundreds of answers that a
+        gateway held back come at once, the requests that are due then would be sent late.
+        """
+        if self._idle:
+            return self._idle.pop()
+        transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=httpx.Limits(max_connections=1))
+        lane = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
+        self._lanes.append(lane)
+        return lane
 
     async def call(self, seq: int, mark: Mark, stream: bool, due_s: float, deadline_s: float) -> ArrivalDone:
         """One request, from being sent to its end or its deadline (`deadline_s` after `due_s`)."""
@@ -88,14 +102,21 @@ class Callers:
         return self._done(seq, mark, exchange, ending, detail)
 
     async def _exchange(self, exchange: _Exchange, mark: Mark, stream: bool) -> Ending:
-        request = self._client.build_request(
+        lane = self._lane()
+        try:
+            return await self._exchange_on(lane, exchange, mark, stream)
+        finally:
+            self._idle.append(lane)
+
+    async def _exchange_on(self, lane: httpx.AsyncClient, exchange: _Exchange, mark: Mark, stream: bool) -> Ending:
+        request = lane.build_request(
             "POST",
             self._url,
             content=request_body(self._model, mark, stream),
             headers=self._headers,
             extensions={"trace": exchange.trace},
         )
-        response = await self._client.send(request, stream=True)
+        response = await lane.send(request, stream=True)
         try:
             exchange.first_byte_s = self.clock.now_s()
             exchange.status = response.status_code

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import re
 import secrets
 import signal
 import socket
@@ -51,6 +52,7 @@ SCENARIO_FILE = "scenario.yaml"
 _SIMULATOR_WITHIN_S = 20.0
 _READY_POLL_S = 0.1
 _READY_POLL_WITHIN_S = 2.0
+_ERROR = re.compile(r"[\w.]*(?:Error|Exception): .")
 _LEAD_S = 0.25
 """From the end of the preflight to the start of the timeline."""
 
@@ -243,8 +245,10 @@ class _Run:
 
     def _last_log_line(self) -> str:
         lines = (self._job.folder / GATEWAY_LOG).read_text(errors="replace").strip().splitlines()
-        telling = [line.strip() for line in lines if line.strip()]
-        return telling[-1][:500] if telling else "it said nothing"
+        said = [line.strip() for line in lines if line.strip()]
+        # A program's last line is often only that it ends; the error before it says why.
+        errors = [line for line in said if _ERROR.match(line)]
+        return (errors or said or ["it said nothing"])[-1][:500]
 
     async def _timeline(self, plane: MitmPlane, callers: Callers) -> None:
         job, clock = self._job, self._clock

@@ -105,10 +105,28 @@ def alive(pids: set[int]) -> set[int]:
     return found
 
 
-def listeners() -> set[int]:
-    """Every TCP port that is listened on, by /proc."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return {int(line.split()[1].rpartition(":")[2], 16) for line in lines if line.split()[3] == "0A"}
+def listeners(pids: set[int]) -> set[int]:
+    """Every TCP port that these processes listen on, by /proc."""
+    owned = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                target = str(descriptor.readlink())
+            except OSError:
+                continue  # closed while we looked
+            if target.startswith("socket:["):
+                owned.add(target[8:-1])
+    return {port for port, inode in _listening().items() if inode in owned}
+
+
+def listened_on(ports: set[int]) -> set[int]:
+    """Those of the ports that anybody listens on."""
+    return ports & _listening().keys()
+
+
+def _listening() -> dict[int, str]:
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16): row[9] for row in rows if row[3] == "0A"}
 
 
 def gone(pids: set[int], within_s: float) -> set[int]:

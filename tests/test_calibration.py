@@ -244,8 +244,8 @@ def test_never_switches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert run.result.requests.lost >= math.floor(run.result.switchovers[0].window_s * 40) - 1
         [switchover] = run.result.switchovers
         assert (switchover.switchover_s, switchover.recovery_s, switchover.to) == (None, None, None)
-        assert switchover.reasons["switchover_s"].startswith("no other leg answered within 1.")
-        assert switchover.reasons["recovery_s"].startswith("callers were not answered well again within 1.")
+        assert switchover.reasons["switchover_s"].startswith("no other leg answered within ")
+        assert switchover.reasons["recovery_s"].startswith("callers were not answered well again within ")
 
 
 @pytest.mark.parametrize(("mode", "runs"), [("silent_cut", RUNS), ("blend", MORE_AT_ONCE)])

@@ -313,3 +313,19 @@ def test_the_same_history_gives_the_same_result() -> None:
     shuffled = (events[0], *reversed(events[1:-1]), events[-1])
     one, other = judge(events, "story"), judge(shuffled, "story")
     assert msgspec.json.encode(one) == msgspec.json.encode(other)
+
+
+def test_a_fault_that_the_gateway_never_came_to_because_it_was_stuck_is_a_fail() -> None:
+    """The primary is lost and the gateway stays on it; the later loss of the standby meets nobody. That is no excuse."""
+    limits = Limits(lost_at_most=0, switchover_within_s=0.2)
+    result = judge(history("ppp[xxx{xxx}xx]pppp", limits), "told")
+    assert result.verdict is Verdict.FAIL
+    assert check(result, "faults reached requests").verdict is Verdict.PASS
+    assert "stuck on an earlier fault" in check(result, "faults reached requests").observed
+    assert check(result, "switchover").verdict is Verdict.FAIL
+
+
+def test_a_fault_on_an_idle_leg_alone_is_still_invalid() -> None:
+    """Nothing held the gateway; the fault was simply put where no traffic was."""
+    result = judge(history("ppp{ppp}pppp", Limits(lost_at_most=0)), "told")
+    assert result.verdict is Verdict.INVALID

@@ -152,7 +152,9 @@ def test_every_chunk_is_forwarded_on_arrival(rig: Bench) -> None:
         median = statistics.median(gaps)
         measured(f"gaps {name}: {len(gaps)} of median {median:.2f} ms, p5 {p5:.2f}, p95 {p95:.2f}, max {max(gaps):.2f}")
     assert len(found["through"]) > 90
-    assert statistics.median(found["through"]) == pytest.approx(5, abs=2)
+    # A busy machine bunches chunks now and then; a plane that buffers sends them all at once: a mean near 0.
+    assert statistics.fmean(found["through"]) == pytest.approx(statistics.fmean(found["direct"]), abs=2)
+    assert statistics.quantiles(found["through"], n=20)[-1] < 50
 
 
 # connections

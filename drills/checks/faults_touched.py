@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drills.checks.base import Check
 from drills.measure import Measured
-from drills.result import CheckPart, Verdict
+from drills.result import CheckPart, FaultPart, Verdict
 
 _NAME = "faults reached requests"
 
@@ -19,10 +19,15 @@ def _judge(measured: Measured) -> CheckPart:
             observed="no fault was injected: nothing was tested",
             advice="Run a scenario with faults. A null drill is for testing the tool, not the gateway.",
         )
-    missed = [fault for fault in measured.faults if fault.effective_s is None or fault.touched_requests == 0]
+    missed = [
+        fault
+        for fault in measured.faults
+        if fault.effective_s is None or (fault.touched_requests == 0 and not _stuck_before(measured, fault))
+    ]
     observed = "; ".join(
         f"{fault.id}: "
         + (f"{fault.touched_requests} requests" if fault.effective_s is not None else "never became effective")
+        + (", the gateway was stuck on an earlier fault" if _stuck_before(measured, fault) else "")
         for fault in measured.faults
     )
     if not missed:
@@ -34,6 +39,23 @@ def _judge(measured: Measured) -> CheckPart:
         observed=observed,
         evidence=tuple(f"fault {fault.id} on {', '.join(fault.legs)}" for fault in missed),
         advice="The gateway sent nothing to these legs while the fault was on. Select legs that carry traffic then.",
+    )
+
+
+def _stuck_before(measured: Measured, fault: FaultPart) -> bool:
+    """Whether the gateway never came to the fault's legs because an earlier fault, still on, held it.
+
+    No other leg answered while that one was on: the failed switchover is then what the drill has shown.
+    """
+    onset_s = fault.effective_s or 0.0
+    never = {found.fault for found in measured.switchovers if found.first_success_s is None}
+    return any(
+        other.id in never
+        and other.touched_requests > 0
+        and other.effective_s is not None
+        and other.effective_s < onset_s
+        and (other.cleared_s is None or other.cleared_s > onset_s)
+        for other in measured.faults
     )
 
 

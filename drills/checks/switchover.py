@@ -21,15 +21,16 @@ def _judge(measured: Measured) -> CheckPart | None:
     limit_s = measured.ledger.header.limits.switchover_within_s
     if limit_s is None or not measured.ledger.header.faults:
         return None
-    verdicts = [_one(found, limit_s) for found in measured.switchovers]
+    # A fault that met no request is judged by another check; nothing was switched because of it.
+    met = {fault.id for fault in measured.faults if fault.touched_requests > 0}
+    judged = [found for found in measured.switchovers if found.fault in met]
+    verdicts = [_one(found, limit_s) for found in judged]
     if not verdicts:
-        verdicts = [(Verdict.UNKNOWN, "no fault became effective", "")]
+        return None
     worst = next(
         v for v in (Verdict.UNKNOWN, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in {x[0] for x in verdicts}
     )
-    blamed = {
-        seq for found in measured.switchovers if _one(found, limit_s)[0] is not Verdict.PASS for seq in found.evidence
-    }
+    blamed = {seq for found in judged if _one(found, limit_s)[0] is not Verdict.PASS for seq in found.evidence}
     return CheckPart(
         name=_NAME,
         verdict=worst,
