@@ -316,9 +316,9 @@ def test_the_same_history_gives_the_same_result() -> None:
 
 
 def test_a_fault_that_the_gateway_never_came_to_because_it_was_stuck_is_a_fail() -> None:
-    """The primary is lost and the gateway stays on it; the later loss of the standby meets nobody. That is no excuse."""
+    """The primary is lost and the gateway stays on it: that the later loss of the standby meets nobody is no excuse."""
     limits = Limits(lost_at_most=0, switchover_within_s=0.2)
-    result = judge(history("ppp[xxx{xxx}xx]pppp", limits), "told")
+    result = judge(history("ppp[xxx{xxx}xxx]pppp", limits), "told")
     assert result.verdict is Verdict.FAIL
     assert check(result, "faults reached requests").verdict is Verdict.PASS
     assert "stuck on an earlier fault" in check(result, "faults reached requests").observed
