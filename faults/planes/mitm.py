@@ -32,7 +32,7 @@ from faults.planes.board import Board, Step
 from faults.planes.control import PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
 from faults.planes.listener import GatedWriter, Serve, WatchedReader
 from faults.planes.plane import Plane
-from faults.planes.streams import Streams, ends_politely
+from faults.planes.streams import Streams, changes_length, ends_politely
 
 _IDLE_S = 24 * 3600
 """An idle connection is never closed from here: a gateway must not see failures that no fault caused."""
@@ -122,8 +122,11 @@ class Legs:
         if not (attempt.breaks or attempt.paces) or attempt.spoiled:
             return
         response.stream = self._streams.filter(attempt, self._providers[attempt.leg.name])
+        if any(changes_length(how) for _, how in attempt.breaks) and "content-length" in response.headers:
+            del response.headers["content-length"]
+            response.headers["transfer-encoding"] = "chunked"
         if any(ends_politely(how) for _, how in attempt.breaks):
-            _may_end_early(response)
+            response.headers["connection"] = "close"  # nobody shall send a request behind an end that may come early
         if "chunked" in response.headers.get("transfer-encoding", "").lower():
             attempt.terminator = b"0\r\n\r\n"
 
@@ -308,14 +311,6 @@ class Legs:
                 detail=detail[:200],
             )
         )
-
-
-def _may_end_early(response: http.Response) -> None:
-    """Prepare a body that may end before its time: it has no length, and its connection ends with it."""
-    if "content-length" in response.headers:
-        del response.headers["content-length"]
-        response.headers["transfer-encoding"] = "chunked"
-    response.headers["connection"] = "close"
 
 
 def _response(flow: http.HTTPFlow) -> http.Response:

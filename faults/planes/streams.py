@@ -33,6 +33,11 @@ def ends_politely(how: Break) -> bool:
     return not isinstance(how, StallStream) and how.how in _POLITE
 
 
+def changes_length(how: Break) -> bool:
+    """Whether a body with a break in it may come to its end with another length than the leg gave it."""
+    return ends_politely(how) or (isinstance(how, SpoilEvent) and how.how == "malformed")
+
+
 class Streams:
     """The streams that faults break, slow down or hold."""
 
