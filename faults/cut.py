@@ -24,7 +24,7 @@ class Cut(Fault):
     how: `rst` sends a TCP reset, which may discard what the gateway has not read yet; `fin` closes politely in the
     middle of the body; `clean` ends the body as HTTP demands, but without the dialect's own end; `error` sends an
     error event in the vendor's own form and then ends as `clean`.
-    error: which failure the error event tells; only `error` uses it.
+    error: which failure the event of `how: error` tells; overloaded when it is left out.
     """
 
     kind = "cut"
@@ -32,8 +32,18 @@ class Cut(Fault):
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
     how: Literal["rst", "fin", "clean", "error"] = "rst"
-    error: ErrorKind = ErrorKind.OVERLOADED
+    error: ErrorKind | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a failure that no event would tell."""
+        if self.error is not None and self.how != "error":
+            raise ValueError("'error' is what an error event tells; write 'how: error' with it")
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request is cut."""
-        return CutStream(self.after, self.how, self.error) if request.stream else Proceed()
+        return self._cut() if request.stream else Proceed()
+
+    def _cut(self) -> CutStream:
+        if self.error is None:
+            return CutStream(self.after, self.how)
+        return CutStream(self.after, self.how, self.error)

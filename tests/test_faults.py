@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import msgspec
 import pytest
@@ -45,6 +45,7 @@ from faults.malformed_event import MalformedEvent
 from faults.partial_frame import PartialFrame
 from faults.planes.board import Board, Step
 from faults.planes.connects import parse
+from faults.planes.control import Apply
 from faults.refuse import Refuse
 from faults.reset import Resetting
 from faults.slow import Slow
@@ -216,6 +217,14 @@ def test_slow_is_never_negative(shape: str) -> None:
     assert max(found) > 0.5
 
 
+@pytest.mark.parametrize("fault", [row[0] for row in (*DECISIONS, *ELSEWHERE, *LITERAL)], ids=repr)
+def test_settings_survive_the_way_to_the_plane(fault: Fault) -> None:
+    """What the runner sends as JSON is the same fault on the other side."""
+    sent = Apply(fault="x", kind=fault.kind, settings=asdict(fault), legs=("a",))
+    arrived = msgspec.json.decode(msgspec.json.encode(sent), type=Apply)
+    assert msgspec.convert(arrived.settings, type(fault)) == fault
+
+
 def test_every_fault_has_a_row() -> None:
     """No fault of the catalogue is without a line in the tables above, and each has a colour of its own."""
     tables = [row[0] for row in DECISIONS] + [row[0] for row in LITERAL]
@@ -240,6 +249,8 @@ BAD_SETTINGS: list[tuple[str, dict[str, str | int | float | bool | None], str]] 
     ("status", {"code": 503, "error": "overloaded"}, "give either 'code'"),
     ("status", {}, "give either 'code'"),
     ("status", {"error": "tired"}, "Invalid enum value 'tired'"),
+    # A failure that is not told.
+    ("cut", {"error": "overloaded"}, "write 'how: error' with it"),
     # A page that no edge has.
     ("edge_html", {"code": 404}, "Invalid enum value 404"),
     # A spread that has no shape, and a shape that has no spread.

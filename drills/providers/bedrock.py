@@ -189,7 +189,7 @@ class Bedrock:
             return _filtered_end(call, request_id)
         message = row.message.format(model=call.model or "unknown")
         name = row.exception[:1].lower() + row.exception[1:]
-        if name in _IN_STREAM:
+        if name in _IN_STREAM or (name == "modelTimeoutException" and call.operation == INVOKE_STREAM):
             headers = ((":exception-type", name), (":content-type", JSON_TYPE), (":message-type", "exception"))
             return eventstream.encode(headers, dump({"message": message}))
         told = ((":error-code", row.exception), (":error-message", message), (":message-type", "error"))
