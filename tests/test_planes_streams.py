@@ -187,6 +187,28 @@ def test_a_stream_is_not_spoiled_after_the_fault_is_cleared(rig: Bench, kind: st
         assert (done.result, done.faults) == (AttemptResult.ANSWERED, ())
 
 
+def test_an_event_that_comes_after_the_fault_is_not_spoiled() -> None:
+    """The request came while the fault was on, its answer when it was off: the answer is whole."""
+    asked = mark(20)
+    with bench({"openai": "openai"}, first_token_s=0.3) as found, found.caller("openai") as caller:
+        fault = found.plane.apply("malformed_event", ["openai"], after=1)
+        streamed = caller.begin(asked, stream=True)
+        found.plane.received(asked.id)
+        found.plane.clear(fault)
+        assert streamed.ended.wait(SETTLE_S)
+        assert read_answer(caller.dialect.read(stream=True, body=streamed.body), asked).shape is Shape.WHOLE
+        assert found.plane.attempt(asked.id)[1].faults == ()
+
+
+def test_an_array_that_ends_before_its_event_is_whole(rig: Bench) -> None:
+    """The stream has just as many events as shall pass: what ends the array behind them is not lost."""
+    url = f"http://127.0.0.1:{rig.plane.ports['gemini']}/v1/models/m:streamGenerateContent"
+    body = {"contents": [{"parts": [{"text": mark(5).prompt()}]}]}
+    whole = httpx.post(url, json=body, trust_env=False).json()
+    with rig.plane.fault("malformed_event", "gemini", after=len(whole)):
+        assert len(httpx.post(url, json=body, trust_env=False).json()) == len(whole)
+
+
 BURST = [b'data: {"n":%d}\n\n' % number for number in range(8)]
 
 

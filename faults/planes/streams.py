@@ -38,6 +38,11 @@ def changes_length(how: Break) -> bool:
     return ends_politely(how) or (isinstance(how, SpoilEvent) and how.how == "malformed")
 
 
+def _needs_boundary(how: Break) -> bool:
+    """Whether a break makes sense between two events only."""
+    return isinstance(how, SpoilEvent) or (isinstance(how, CutStream) and how.how == "error")
+
+
 class Streams:
     """The streams that faults break, slow down or hold."""
 
@@ -68,7 +73,7 @@ class Streams:
                 attempt.touch(fault)
                 self._paced.setdefault(fault, WeakSet()).add(writer)
             sent: list[bytes] = []
-            for piece in breaking.forward(data) if data else []:
+            for piece in breaking.forward(data) if data else breaking.rest():
                 if not isinstance(piece, bytes):
                     writer.after_writes(len(sent), piece)
                 elif piece:  # mitmproxy would write an empty chunk as the end of a chunked body
@@ -79,7 +84,11 @@ class Streams:
 
     def on(self, attempt: Attempt) -> list[tuple[str, Break]]:
         """The breaks of an attempt whose faults are on."""
-        return [(fault, how) for fault, how in attempt.breaks if fault in self._board.ids]
+        return [(fault, how) for fault, how in attempt.breaks if self.is_on(fault)]
+
+    def is_on(self, fault: str) -> bool:
+        """Whether a fault is on."""
+        return fault in self._board.ids
 
     def stalls(self, attempt: Attempt, breaks: Sequence[tuple[str, Break]]) -> list[Piece]:
         """What silences a connection for as long as any of the stalls is on."""
@@ -91,7 +100,7 @@ class Streams:
         return [*found]
 
     def _freeze(self, writer: GatedWriter, fault: str) -> None:
-        if fault in self._board.ids:
+        if self.is_on(fault):
             writer.freeze(fault)
 
 
@@ -113,7 +122,8 @@ class _Breaking:
         if self._ended:
             return []
         if self._spoiling is not None:
-            return self._spoil(data, *self._spoiling)
+            on = self._streams.is_on(self._spoiling[0])
+            return self._spoil(data, *self._spoiling) if on else [*self.rest(), data]
         if not self._attempt.breaks:
             return [data]
         before, seen = len(self._pending), self._events
@@ -124,13 +134,18 @@ class _Breaking:
         if not breaks or self._attempt.connection.writer.frozen or self._events < breaks[0][1].after_events:
             return [data]
         left = breaks[0][1].after_events - seen
-        if left <= 0 and before and isinstance(breaks[0][1], SpoilEvent):
-            left = 1  # the break came late, in an event whose head is gone already: the next one is spoiled
-            if not ends:
-                return [data]
+        if left <= 0 and before and _needs_boundary(breaks[0][1]):
+            left = 1  # the break came late, in an event whose head is gone already: it happens behind that one
+        if left > len(ends):
+            return [data]
         keep = ends[left - 1] - before if left > 0 else 0
         self._attempt.breaks = ()
         return self._break(data[:keep], data[keep:], breaks)
+
+    def rest(self) -> list[Piece]:
+        """What was kept back to be spoiled and is not: the stream has come to its end, or the fault has."""
+        kept, self._kept, self._spoiling = self._kept, b"", None
+        return [kept]
 
     def _break(self, kept: bytes, rest: bytes, breaks: list[tuple[str, Break]]) -> list[Piece]:
         fault, how = breaks[0]
