@@ -285,7 +285,7 @@ def written(value: float, shape: Shape) -> str:
     unit = None if shape.unit is None else shape.unit.name
     if unit == "share":
         return f"{value * 100:g}%"
-    return f"{value:.10g}{ {'duration': 's', 'rate': '/s'}.get(unit or '', '') }"
+    return f"{value:.10g}{ {'duration': 's', 'rate': '/s', 'bandwidth': 'B/s'}.get(unit or '', '') }"
 
 
 # --- what classes and annotations ask for ----------------------------------------------------------------------------

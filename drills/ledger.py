@@ -323,12 +323,15 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
 
 
 def may_have_answered(attempt: Attempt) -> bool:
-    """Whether the caller's answer may come from this attempt: the leg began to answer, and no fault spoiled it.
+    """Whether the caller's answer may come from this attempt: the leg began to answer, and did not fail.
 
-    A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole.
+    A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole. So can a
+    stream that a fault broke behind its last word, or in an event that the gateway passes over.
     """
     if attempt.done is None:
         return True
+    if attempt.done.result is AttemptResult.FAULTED:
+        return attempt.seen.stream and attempt.done.status is not None and attempt.done.status < 400
     return attempt.done.answered_s is not None and attempt.done.result in {
         AttemptResult.ANSWERED,
         AttemptResult.ABANDONED,

@@ -24,6 +24,7 @@ _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 _QUANTITIES = {
     "duration": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)\s*$",
     "rate": r"^\s*\d+(\.\d+)?\s*/\s*(s|min)\s*$",
+    "bandwidth": r"^\s*\d+(\.\d+)?\s*(B|kB|MB)\s*/\s*s\s*$",
     "share": r"^\s*\d+(\.\d+)?\s*%\s*$",
 }
 _BOUNDS = {

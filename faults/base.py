@@ -19,6 +19,8 @@ from typing import ClassVar
 
 import msgspec
 
+from drills.providers.base import ErrorKind
+
 
 class Connections(enum.StrEnum):
     """What becomes of the TCP connections of a leg, new and open ones alike."""
@@ -68,13 +70,37 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     retry_after_s: float | None = None
 
 
+class Fail(msgspec.Struct, frozen=True, tag="fail"):
+    """Answer in the leg's place: the vendor's own failure of a kind, with the status that the vendor gives it."""
+
+    error: ErrorKind
+    retry_after_s: float | None = None
+
+
+class Send(msgspec.Struct, frozen=True, tag="send"):
+    """Answer in the leg's place with exactly these bytes: what no vendor's API would say."""
+
+    status: int
+    content_type: str
+    body: bytes
+    server: str = ""
+
+
+class Swap(msgspec.Struct, frozen=True, tag="swap"):
+    """Let the leg answer another request: in the request, its mark's id becomes `id` (16 hex digits)."""
+
+    id: str
+
+
 class CutStream(msgspec.Struct, frozen=True, tag="cut"):
-    """Let `after_events` events of a streamed answer through, then end the connection: `rst` or `fin` (a FIN inside
-    the chunked body, without its terminator).
+    """Let `after_events` events of a streamed answer through, then end the connection: `rst`, `fin` (a FIN inside the
+    chunked body, without its terminator), `clean` (the body ends as HTTP demands), or `error` (an error event of the
+    dialect, then as `clean`).
     """
 
     after_events: int
     how: str
+    error: ErrorKind = ErrorKind.OVERLOADED
 
 
 class StallStream(msgspec.Struct, frozen=True, tag="stall"):
@@ -83,7 +109,31 @@ class StallStream(msgspec.Struct, frozen=True, tag="stall"):
     after_events: int
 
 
-Decision = Proceed | Delay | Hang | Reset | Answer | CutStream | StallStream
+class SpoilEvent(msgspec.Struct, frozen=True, tag="spoil"):
+    """Let `after_events` events of a streamed answer through and spoil the next: `malformed` (its payload is broken
+    JSON in a whole event), `crc` (its last byte is wrong: in a frame, the checksum), or `half` (its first half, then
+    the body ends as HTTP demands). After the first two the stream goes on.
+    """
+
+    after_events: int
+    how: str
+
+
+class Pace(msgspec.Struct, frozen=True, tag="pace"):
+    """Forward an answer late. first_s: every event of a stream by so much. each_s: each event by so much more than the
+    one before. bytes_per_s: the body at most so fast, on each connection by itself.
+    """
+
+    first_s: float = 0.0
+    each_s: float = 0.0
+    bytes_per_s: float | None = None
+
+
+Break = CutStream | StallStream | SpoilEvent
+"""What breaks a stream at one of its events: of several that are on, the first."""
+
+Decision = Proceed | Delay | Hang | Reset | Answer | Fail | Send | Swap | Break | Pace
+"""`Delay`, `Swap` and `Pace` go together with any other; of the rest, the first whose fault is on ends the matter."""
 
 
 @dataclass(frozen=True)

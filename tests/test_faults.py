@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+import statistics
+from dataclasses import asdict, dataclass
 
 import msgspec
 import pytest
 
+from drills.providers.base import ErrorKind
+from faults.bandwidth import Bandwidth
 from faults.base import (
     Answer,
     Connections,
     CutStream,
     Decision,
     Delay,
+    Fail,
     Fault,
     Hang,
+    Pace,
     Proceed,
     RequestSeen,
     Reset,
+    Send,
+    SpoilEvent,
     StallStream,
+    Swap,
     kinds,
 )
 from faults.blackhole import Blackhole
+from faults.corrupt_crc import CorruptCrc
 from faults.cut import Cut
+from faults.degraded_text import DegradedText
+from faults.edge_html import EdgeHtml
+from faults.empty import Empty
+from faults.garbage_json import GarbageJson
 from faults.hang import Hanging
+from faults.html_200 import Html200
+from faults.identity_down import IdentityDown
+from faults.identity_slow import IdentitySlow
+from faults.malformed_event import MalformedEvent
+from faults.partial_frame import PartialFrame
 from faults.planes.board import Board, Step
 from faults.planes.connects import parse
+from faults.planes.control import Apply
 from faults.refuse import Refuse
 from faults.reset import Resetting
 from faults.slow import Slow
+from faults.slow_first_token import SlowFirstToken
+from faults.slow_tokens import SlowTokens
 from faults.stall import Stall
 from faults.status import Status
 
 WHOLE = RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=False, index=0)
 STREAM = msgspec.structs.replace(WHOLE, stream=True)
+FRAMES = msgspec.structs.replace(STREAM, operation="converse-stream")
+TOKEN = msgspec.structs.replace(WHOLE, surface="identity", operation="token")
+DREW = f"{random.Random(1).getrandbits(64):016x}"
 OPEN, REFUSED, BLACKHOLED = Connections.OPEN, Connections.REFUSED, Connections.BLACKHOLED
 
 DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
@@ -60,6 +84,40 @@ DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
     (Stall(), OPEN, Proceed(), StallStream(4)),
     # Streams fall silent after nine events.
     (Stall(after=9), OPEN, Proceed(), StallStream(9)),
+    # Every request fails as the vendor does when it is overloaded.
+    (Status(error=ErrorKind.OVERLOADED), OPEN, Fail(ErrorKind.OVERLOADED), Fail(ErrorKind.OVERLOADED)),
+    # The same, and how long to wait.
+    (
+        Status(error=ErrorKind.RATE_LIMITED, retry_after=7.5),
+        OPEN,
+        Fail(ErrorKind.RATE_LIMITED, 7.5),
+        Fail(ErrorKind.RATE_LIMITED, 7.5),
+    ),
+    # Streams end cleanly after four events.
+    (Cut(how="clean"), OPEN, Proceed(), CutStream(4, "clean")),
+    # Streams end with the vendor's error after two events.
+    (
+        Cut(after=2, how="error", error=ErrorKind.SERVER_ERROR),
+        OPEN,
+        Proceed(),
+        CutStream(2, "error", ErrorKind.SERVER_ERROR),
+    ),
+    # The fifth event of each stream is broken.
+    (MalformedEvent(), OPEN, Proceed(), SpoilEvent(4, "malformed")),
+    # Neither of these streams comes in frames: nothing happens (frames have rows of their own below).
+    (CorruptCrc(), OPEN, Proceed(), Proceed()),
+    (PartialFrame(), OPEN, Proceed(), Proceed()),
+    # Streams begin two seconds late.
+    (SlowFirstToken(by=2.0), OPEN, Proceed(), Pace(first_s=2.0)),
+    # Each event of a stream takes 0.1 s more.
+    (SlowTokens(by=0.1), OPEN, Proceed(), Pace(each_s=0.1)),
+    # Every answer trickles.
+    (Bandwidth(rate=2000.0), OPEN, Pace(bytes_per_s=2000.0), Pace(bytes_per_s=2000.0)),
+    # Requests for models are left alone (tokens have rows of their own below).
+    (IdentityDown(), OPEN, Proceed(), Proceed()),
+    (IdentitySlow(by=3.0), OPEN, Proceed(), Proceed()),
+    # Every request to a model is answered with the words of a request that nobody made.
+    (DegradedText(), OPEN, Swap(DREW), Swap(DREW)),
 ]
 
 
@@ -71,9 +129,106 @@ def test_what_each_fault_decides(fault: Fault, connections: Connections, whole: 
     assert fault.decide(STREAM, random.Random(1)) == stream
 
 
+ELSEWHERE: list[tuple[Fault, RequestSeen, Decision]] = [
+    # The fifth frame of a Bedrock stream is damaged; or the stream ends inside it.
+    (CorruptCrc(), FRAMES, SpoilEvent(4, "crc")),
+    (
+        CorruptCrc(after=1),
+        msgspec.structs.replace(FRAMES, operation="invoke-with-response-stream"),
+        SpoilEvent(1, "crc"),
+    ),
+    (PartialFrame(after=2), FRAMES, SpoilEvent(2, "half")),
+    # A Bedrock request that does not stream has no frames.
+    (CorruptCrc(), msgspec.structs.replace(WHOLE, operation="converse"), Proceed()),
+    (PartialFrame(), msgspec.structs.replace(WHOLE, operation="invoke"), Proceed()),
+    # Nobody gets a token: the service is down, or it does not like the credentials.
+    (IdentityDown(), TOKEN, Answer(503)),
+    (IdentityDown(how="invalid_grant"), TOKEN, Answer(400)),
+    (IdentityDown(how="invalid_client"), TOKEN, Answer(401)),
+    # Tokens come three seconds late.
+    (IdentitySlow(by=3.0), TOKEN, Delay(3.0)),
+    # A token is not the answer of a model.
+    (DegradedText(), TOKEN, Proceed()),
+]
+
+
+@pytest.mark.parametrize(("fault", "request_seen", "decision"), ELSEWHERE, ids=repr)
+def test_what_faults_of_a_part_decide(fault: Fault, request_seen: RequestSeen, decision: Decision) -> None:
+    """Faults of frames and of identity services meet the requests that they are made for."""
+    assert fault.decide(request_seen, random.Random(1)) == decision
+
+
+# fault, status, type, what the body holds
+LITERAL: list[tuple[Fault, int, str, bytes]] = [
+    (EdgeHtml(), 502, "text/html", b"Bad gateway"),
+    (EdgeHtml(code=520), 520, "text/html", b"Web server is returning an unknown error"),
+    (EdgeHtml(code=530), 530, "text/html", b"Origin DNS error"),
+    (Html200(), 200, "text/html", b"<form"),
+    (GarbageJson(), 200, "application/json", b'{"id"'),
+    (Empty(), 200, "application/json", b""),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "content_type", "holds"), LITERAL, ids=repr)
+def test_what_no_vendor_would_say(fault: Fault, status: int, content_type: str, holds: bytes) -> None:
+    """The same bytes for every request, and none of them is JSON."""
+    decisions = [fault.decide(seen, random.Random(1)) for seen in (WHOLE, STREAM, TOKEN)]
+    assert len(set(map(repr, decisions))) == 1
+    assert isinstance(decisions[0], Send)
+    assert decisions[0].status == status
+    assert decisions[0].content_type.startswith(content_type)
+    assert holds in decisions[0].body
+    with pytest.raises(ValueError, match=r"."):
+        msgspec.json.decode(decisions[0].body)
+
+
+def delays(fault: Slow, times: int = 20_000) -> list[float]:
+    """What a slow leg's requests wait, with the seed 1."""
+    rng = random.Random(1)
+    found = [fault.decide(WHOLE, rng) for _ in range(times)]
+    return [decision.seconds for decision in found if isinstance(decision, Delay)]
+
+
+SHAPES = [
+    # shape, smallest and largest possible delay around 2 s with a spread of 0.4 s, and the standard deviation
+    ("uniform", 1.6, 2.4, 0.4 / 3**0.5),
+    ("normal", 0.0, 5.0, 0.4),
+    # Pareto begins at (1 - 3/2) / 0.866 = -0.577 deviations, and has a long tail
+    ("pareto", 2 - 0.4 * 0.5774, 1000.0, 0.4),
+]
+
+
+@pytest.mark.parametrize(("shape", "least", "most", "deviation"), SHAPES)
+def test_slow_varies_around_its_mean(shape: str, least: float, most: float, deviation: float) -> None:
+    """Mean and standard deviation of 20,000 delays, and that the seed decides them."""
+    fault = msgspec.convert({"by": 2.0, "spread": 0.4, "shape": shape}, Slow)
+    found = delays(fault)
+    assert statistics.fmean(found) == pytest.approx(2.0, abs=0.02)
+    assert statistics.stdev(found) == pytest.approx(deviation, rel=0.15)
+    assert least - 1e-3 <= min(found) <= max(found) <= most
+    assert found[:50] == delays(fault, 50)
+
+
+@pytest.mark.parametrize("shape", ["uniform", "normal", "pareto"])
+def test_slow_is_never_negative(shape: str) -> None:
+    """A spread larger than the mean holds some requests back for no time, and none for less."""
+    found = delays(msgspec.convert({"by": 0.1, "spread": 1.0, "shape": shape}, Slow), 1000)
+    assert min(found) == 0.0
+    assert max(found) > 0.5
+
+
+@pytest.mark.parametrize("fault", [row[0] for row in (*DECISIONS, *ELSEWHERE, *LITERAL)], ids=repr)
+def test_settings_survive_the_way_to_the_plane(fault: Fault) -> None:
+    """What the runner sends as JSON is the same fault on the other side."""
+    sent = Apply(fault="x", kind=fault.kind, settings=asdict(fault), legs=("a",))
+    arrived = msgspec.json.decode(msgspec.json.encode(sent), type=Apply)
+    assert msgspec.convert(arrived.settings, type(fault)) == fault
+
+
 def test_every_fault_has_a_row() -> None:
-    """No fault of the catalogue is without a line in the table above, and each has a colour of its own."""
-    assert {type(row[0]) for row in DECISIONS} == set(kinds().values())
+    """No fault of the catalogue is without a line in the tables above, and each has a colour of its own."""
+    tables = [row[0] for row in DECISIONS] + [row[0] for row in LITERAL]
+    assert {type(fault) for fault in tables} == set(kinds().values())
     assert list(kinds()) == sorted(kinds())
     assert all(cls.kind == kind for kind, cls in kinds().items())
     assert len({cls.colour for cls in kinds().values()}) == len(kinds())
@@ -81,7 +236,7 @@ def test_every_fault_has_a_row() -> None:
 
 BAD_SETTINGS: list[tuple[str, dict[str, str | int | float | bool | None], str]] = [
     # A kind that does not exist.
-    ("smite", {}, "no fault 'smite'; there are blackhole, cut"),
+    ("smite", {}, "no fault 'smite'; there are bandwidth, blackhole"),
     # A setting that the fault needs.
     ("slow", {}, "missing required field `by`"),
     # A setting that the fault does not have.
@@ -90,6 +245,19 @@ BAD_SETTINGS: list[tuple[str, dict[str, str | int | float | bool | None], str]] 
     ("status", {"code": 200}, "`int` >= 400"),
     # A value that is none of the allowed words.
     ("cut", {"how": "politely"}, "Invalid enum value 'politely'"),
+    # Two ways to say which failure, and none.
+    ("status", {"code": 503, "error": "overloaded"}, "give either 'code'"),
+    ("status", {}, "give either 'code'"),
+    ("status", {"error": "tired"}, "Invalid enum value 'tired'"),
+    # A failure that is not told.
+    ("cut", {"error": "overloaded"}, "write 'how: error' with it"),
+    # A page that no edge has.
+    ("edge_html", {"code": 404}, "Invalid enum value 404"),
+    # A spread that has no shape, and a shape that has no spread.
+    ("slow", {"by": 1.0, "spread": 1.0}, "'spread' and 'shape' go together"),
+    ("slow", {"by": 1.0, "shape": "normal"}, "'spread' and 'shape' go together"),
+    # Nothing at all is not a bandwidth.
+    ("bandwidth", {"rate": 0.0}, "`float` > 0"),
     # A value of the wrong type.
     ("stall", {"after": "soon"}, "Expected `int`, got `str`"),
 ]
@@ -138,6 +306,11 @@ COMPOSED: list[tuple[list[On], list[Step]]] = [
     ([On("x", "hang", {}), On("y", "reset", {})], [Step("x", Hang()), Step("y", Reset())]),
     # The same two the other way round.
     ([On("y", "reset", {}), On("x", "hang", {})], [Step("y", Reset()), Step("x", Hang())]),
+    # What slows an answer down goes together with what breaks it, in whatever order.
+    (
+        [On("x", "reset", {}), On("y", "bandwidth", {"rate": 9.0})],
+        [Step("x", Reset()), Step("y", Pace(bytes_per_s=9.0))],
+    ),
     # A fault that leaves the request alone, here a cut of a request that does not stream, touches nothing.
     ([On("x", "cut", {}), On("y", "reset", {})], [Step("y", Reset())]),
 ]

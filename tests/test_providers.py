@@ -190,6 +190,59 @@ def test_failures_are_never_read_as_answers(route: str, stream: bool, kind: Erro
             dialect.read(stream=streamed, body=reply.body)
 
 
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_failures_inside_a_stream_are_whole_events_and_no_answer(route: str, kind: ErrorKind) -> None:
+    """After any number of events the failure is found as at least one more, and the stream is no answer."""
+    dialect, call = recognised(route, stream=True)
+    reply = dialect.stream(call, WORDS, ID)
+    begun = reply.opening + b"".join(reply.tokens[:2])
+    before, _ = dialect.count_events(begun, b"")
+    whole = begun + dialect.stream_error(kind, call, ID, len(before))
+    ends, rest = dialect.count_events(whole, b"")
+    assert ends[: len(before)] == before
+    assert len(ends) > len(before)
+    assert rest == (b"]" if route == "gemini array" else b"")
+    with pytest.raises(ValueError, match=r"."):
+        dialect.read(stream=True, body=whole)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_malformed_event_is_an_event_and_no_json(route: str) -> None:
+    """The framing finds every event where it was, and the reader refuses the stream because of the one."""
+    dialect, call = recognised(route, stream=True)
+    reply = dialect.stream(call, WORDS, ID)
+    first, second, third = reply.tokens[:3]
+    spoilt = dialect.malformed(second)
+    assert len(spoilt) < len(second)
+    ends, _ = dialect.count_events(reply.opening + first + spoilt + third, b"")
+    own, _ = dialect.count_events(reply.opening + first + second + third, b"")
+    if route != "gemini array":  # an array is broken from there on
+        assert len(ends) == len(own)
+    with pytest.raises(ValueError, match=r"."):
+        dialect.read(stream=True, body=reply.opening + first + spoilt + b"".join(reply.tokens[2:]) + reply.closing)
+
+
+STREAM_EXCEPTIONS = [
+    # operation, failure, message type, exception or code (wire.md A.6: what a stream has no exception for is an error)
+    ("converse-stream", ErrorKind.RATE_LIMITED, "exception", "throttlingException"),
+    ("converse-stream", ErrorKind.SERVER_ERROR, "exception", "internalServerException"),
+    ("converse-stream", ErrorKind.CONTEXT_LENGTH, "exception", "validationException"),
+    ("converse-stream", ErrorKind.TIMEOUT, "error", "ModelTimeoutException"),
+    ("invoke-with-response-stream", ErrorKind.OVERLOADED, "exception", "serviceUnavailableException"),
+    ("invoke-with-response-stream", ErrorKind.TIMEOUT, "exception", "modelTimeoutException"),
+]
+
+
+@pytest.mark.parametrize(("operation", "kind", "message_type", "name"), STREAM_EXCEPTIONS)
+def test_exceptions_in_frames(operation: str, kind: ErrorKind, message_type: str, name: str) -> None:
+    """Names are lowerCamel, and a timeout is an exception of InvokeModel's stream only."""
+    call = Call(surface=Surface.MODEL, operation=operation, model="m", stream=True)
+    (frame,) = eventstream.decode(providers.get("bedrock").stream_error(kind, call, ID, 3))
+    assert frame.header(":message-type") == message_type
+    assert (frame.header(":exception-type") or frame.header(":error-code")) == name
+
+
 @pytest.mark.parametrize("name", providers.names())
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["claude-sonnet-5", "gemini-2.5-pro"])

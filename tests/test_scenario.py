@@ -187,7 +187,11 @@ class TestWindows:
 
 
 SETTINGS = {
+    "bandwidth": "rate: 2kB/s",
+    "identity_slow": "by: 2s",
     "slow": "by: 2s",
+    "slow_first_token": "by: 2s",
+    "slow_tokens": "by: 50ms",
     "status": "code: 429",
 }
 """The settings that a fault kind needs; the others need none."""

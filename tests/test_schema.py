@@ -90,7 +90,7 @@ def test_every_fault_is_there() -> None:
     """Each kind of the catalogue with its settings, the selector's keys, and its own first sentence."""
     entry = scenario_schema()["properties"]["timeline"]["items"]["properties"]["faults"]["items"]
     assert list(entry["properties"]) == list(kinds())
-    assert entry["properties"]["status"]["required"] == ["code"]
+    assert entry["properties"]["slow"]["required"] == ["by"]
     assert entry["properties"]["status"]["properties"]["code"]["maximum"] == 599
     assert entry["properties"]["slow"]["description"] == summary(kinds()["slow"])
 
@@ -98,12 +98,18 @@ def test_every_fault_is_there() -> None:
 @pytest.mark.parametrize("unit", PARSERS)
 def test_examples_fit_their_pattern(unit: str) -> None:
     """The patterns of quantities accept what messages recommend."""
-    load_keys = scenario_schema()["properties"]["load"]["properties"]
-    key = {"duration": "deadline", "rate": "rate", "share": "streaming"}[unit]
-    assert all(re.search(load_keys[key]["pattern"], example) for example in EXAMPLES[unit].split(", "))
-    assert re.search(load_keys[key]["pattern"], "30") is None
+    keys = scenario_schema()["properties"]
+    load, faults = keys["load"]["properties"], keys["timeline"]["items"]["properties"]["faults"]["items"]["properties"]
+    key = {
+        "duration": load["deadline"],
+        "rate": load["rate"],
+        "share": load["streaming"],
+        "bandwidth": faults["bandwidth"]["properties"]["rate"],
+    }[unit]
+    assert all(re.search(key["pattern"], example) for example in EXAMPLES[unit].split(", "))
+    assert re.search(key["pattern"], "30") is None
 
 
 def test_descriptions_span_lines() -> None:
     """A description in a docstring may go on over several lines and ends with its paragraph."""
-    assert descriptions(kinds()["cut"])["how"].endswith("middle of the body.")
+    assert descriptions(kinds()["cut"])["how"].endswith("then ends as `clean`.")

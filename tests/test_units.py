@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drills.units import EXAMPLES, PARSERS, parse_per_second, parse_seconds, parse_share
+from drills.units import EXAMPLES, PARSERS, parse_bytes_per_second, parse_per_second, parse_seconds, parse_share
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,27 @@ def test_what_is_no_rate(text: str) -> None:
     """A rate needs its time; the message gives examples."""
     with pytest.raises(ValueError, match="write a number and a unit: 10/s, 600/min"):
         parse_per_second(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_per_s"),
+    [
+        ("500B/s", 500.0),
+        # a kilobyte has 1000 bytes
+        ("2kB/s", 2000.0),
+        ("1.5 MB / s", 1_500_000.0),
+    ],
+)
+def test_bandwidths(text: str, bytes_per_s: float) -> None:
+    """A bandwidth is held in bytes per second."""
+    assert parse_bytes_per_second(text) == pytest.approx(bytes_per_s)
+
+
+@pytest.mark.parametrize("text", ["2000", "2kB", "2kb/s", "2kbit/s", "2KiB/s", "-1B/s", "1kB/min"])
+def test_what_is_no_bandwidth(text: str) -> None:
+    """Bits are not bytes, and a bandwidth needs its time; the message gives examples."""
+    with pytest.raises(ValueError, match="write a number and a unit: 500B/s, 2kB/s, 1MB/s"):
+        parse_bytes_per_second(text)
 
 
 @pytest.mark.parametrize(("text", "share"), [("0%", 0.0), ("50%", 0.5), ("12.5 %", 0.125), ("100%", 1.0)])

@@ -154,6 +154,14 @@ class Anthropic:
             row = Row(status, "invalid_request_error" if status < 500 else "api_error", f"HTTP status {status}")
         return failure(row, call, request_id, retry_after_s)
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """An `error` event; a refusal ends the message instead."""
+        return b"".join(map(frame, error_events(kind, call, request_id)))
+
+    def malformed(self, event: bytes) -> bytes:
+        """Half the data of the event."""
+        return sse.malformed(event)
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """A message of at most 256 tokens."""
         headers = (("content-type", JSON_TYPE), ("x-api-key", "sk-ant-drill"), ("anthropic-version", VERSION))
@@ -228,14 +236,24 @@ def frame(event: Json) -> bytes:
 
 def failure(row: Row, call: Call, request_id: str, retry_after_s: float | None) -> Reply:
     """A row of the error table as a reply."""
-    error: Json = {"type": row.type, "message": row.message.format(model=call.model or "unknown")}
-    if row.error_code:
-        error["details"] = {"error_code": row.error_code}
     headers = reply_headers(request_id, limits=row.status == 429, exhausted=True)
     if retry_after_s is not None and row.retry_after:
         headers = (*headers, ("retry-after", seconds(retry_after_s)))
-    body = {"type": "error", "error": error, "request_id": f"req_{short_id(request_id)}"}
+    body = {"type": "error", "error": _error(row, call), "request_id": f"req_{short_id(request_id)}"}
     return json_reply(row.status, headers, body)
+
+
+def error_events(kind: ErrorKind, call: Call, request_id: str) -> tuple[Json, ...]:
+    """A failure in the middle of the events of a message."""
+    row = ERRORS[kind]
+    if row is REFUSAL:
+        return message_steps(call, (), request_id, stop_reason=row.type).closing
+    return ({"type": "error", "error": _error(row, call)},)
+
+
+def _error(row: Row, call: Call) -> Json:
+    error: Json = {"type": row.type, "message": row.message.format(model=call.model or "unknown")}
+    return {**error, "details": {"error_code": row.error_code}} if row.error_code else error
 
 
 def probe_body(text: str) -> Json:

@@ -153,6 +153,14 @@ class Azure:
         row = STATUSES.get(status) or Row(status, str(status), f"HTTP status {status}")
         return _failure(row, call, request_id, retry_after_s)
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """As OpenAI, with Azure's code and message."""
+        return openai.error_event(_error(ERRORS[kind], call, None), call, number)
+
+    def malformed(self, event: bytes) -> bytes:
+        """Half the data of the event."""
+        return sse.malformed(event)
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """A chat completion of a deployment."""
         return ProbeRequest(
@@ -172,10 +180,14 @@ class Azure:
 
 
 def _failure(row: Row, call: Call, request_id: str, retry_after_s: float | None) -> Reply:
+    body = {"error": _error(row, call, retry_after_s)}
+    return json_reply(row.status, (*_reply_headers(request_id), *openai.retry_headers(retry_after_s)), body)
+
+
+def _error(row: Row, call: Call, retry_after_s: float | None) -> Json:
     retry = seconds(60.0 if retry_after_s is None else retry_after_s)
     message = row.message.format(model=call.model or "unknown", retry=retry)
-    body = {"error": {"code": row.code, "message": message, **row.extra}}
-    return json_reply(row.status, (*_reply_headers(request_id), *openai.retry_headers(retry_after_s)), body)
+    return {"code": row.code, "message": message, **row.extra}
 
 
 def _reply_headers(request_id: str) -> Headers:

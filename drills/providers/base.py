@@ -112,6 +112,14 @@ class Provider(Protocol):
         a generic message when the vendor has none.
         """
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """The vendor's own failure inside a stream whose status was 200: whole events, after `number` others. A kind
+        that is no failure on the wire, a filtered content, is the vendor's own early end of the answer.
+        """
+
+    def malformed(self, event: bytes) -> bytes:
+        """A whole event of the dialect made unreadable: its framing stays right, its payload ends in the middle."""
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """A minimal valid request for a model, carrying `text` as the last user message, with dummy credentials."""
 

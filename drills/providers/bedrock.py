@@ -46,6 +46,14 @@ _HOST = re.compile(r"^bedrock-(?:runtime|mantle)(?:-fips)?\.([a-z0-9-]+)\.", re.
 _CORAL = ":http://internal.amazon.com/coral/com.amazon.bedrock/"
 _PADDING = "abcdefghijkl"
 _LATENCY_MS = 100
+_IN_STREAM = {
+    "internalServerException",
+    "modelStreamErrorException",
+    "serviceUnavailableException",
+    "throttlingException",
+    "validationException",
+}
+"""Exceptions that both kinds of streams have."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -174,6 +182,23 @@ class Bedrock:
         row = STATUSES.get(status) or Row(status, "", f"HTTP status {status}")
         return _failure(row, call, request_id)
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """An exception frame, or an error frame for what a stream has no exception for; a filtered answer ends."""
+        row = ERRORS[kind]
+        if row is FILTERED:
+            return _filtered_end(call, request_id)
+        message = row.message.format(model=call.model or "unknown")
+        name = row.exception[:1].lower() + row.exception[1:]
+        if name in _IN_STREAM or (name == "modelTimeoutException" and call.operation == INVOKE_STREAM):
+            headers = ((":exception-type", name), (":content-type", JSON_TYPE), (":message-type", "exception"))
+            return eventstream.encode(headers, dump({"message": message}))
+        told = ((":error-code", row.exception), (":error-message", message), (":message-type", "error"))
+        return eventstream.encode(told, b"")
+
+    def malformed(self, event: bytes) -> bytes:
+        """Half the payload of the frame, with the right checksums."""
+        return eventstream.malformed(event)
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """A conversation of one message."""
         body = {"messages": [{"role": "user", "content": [{"text": text}]}], "inferenceConfig": {"maxTokens": 256}}
@@ -272,6 +297,12 @@ def _filtered(row: Row, call: Call, request_id: str) -> Reply:
         _converse(call, "", stopped) if call.operation == CONVERSE else anthropic.message(call, "", request_id, stopped)
     )
     return json_reply(200, _headers(request_id), whole)
+
+
+def _filtered_end(call: Call, request_id: str) -> bytes:
+    if call.operation == CONVERSE_STREAM:
+        return b"".join(map(_frame, _converse_steps(call, (), FILTERED.exception).closing))
+    return b"".join(map(_chunk, anthropic.error_events(ErrorKind.CONTENT_FILTERED, call, request_id)))
 
 
 def _failure(row: Row, call: Call, request_id: str) -> Reply:

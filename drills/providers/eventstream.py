@@ -42,10 +42,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 def encode(headers: Headers, payload: bytes) -> bytes:
     """One whole frame with string headers and both checksums."""
-    packed = b"".join(_header(name.encode(), value.encode()) for name, value in headers)
-    prelude = _PRELUDE.pack(_OVERHEAD_BYTES + len(packed) + len(payload), len(packed))
-    body = prelude + _CRC.pack(zlib.crc32(prelude)) + packed + payload
-    return body + _CRC.pack(zlib.crc32(body))
+    return _packed(b"".join(_header(name.encode(), value.encode()) for name, value in headers), payload)
 
 
 def decode(body: bytes) -> list[Frame]:
@@ -76,6 +73,19 @@ def boundaries(data: bytes, pending: bytes) -> tuple[tuple[int, ...], bytes]:
         offset += size
         ends.append(offset)
     return tuple(ends), whole[offset:]
+
+
+def malformed(frame: bytes) -> bytes:
+    """A whole frame with half its payload, and lengths and checksums that are right for it."""
+    headers = frame[_PRELUDE_BYTES : _PRELUDE_BYTES + _PRELUDE.unpack_from(frame)[1]]
+    payload = frame[_PRELUDE_BYTES + len(headers) : -_CRC.size]
+    return _packed(headers, payload[: len(payload) // 2])
+
+
+def _packed(headers: bytes, payload: bytes) -> bytes:
+    prelude = _PRELUDE.pack(_OVERHEAD_BYTES + len(headers) + len(payload), len(headers))
+    body = prelude + _CRC.pack(zlib.crc32(prelude)) + headers + payload
+    return body + _CRC.pack(zlib.crc32(body))
 
 
 def _header(name: bytes, value: bytes) -> bytes:

@@ -184,6 +184,14 @@ class Gemini:
         """By the table `STATUSES`, or google.rpc's envelope with a generic message."""
         return failure(STATUSES.get(status) or generic(status), call, request_id, retry_after_s)
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """A chunk with an error in it; filtered content ends with a finish reason instead."""
+        return stream_error(ERRORS[kind], call, request_id)
+
+    def malformed(self, event: bytes) -> bytes:
+        """Half the data of the event, or half the object of an array."""
+        return sse.malformed(event)
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """Generated content."""
         return ProbeRequest(
@@ -251,6 +259,18 @@ def failure(row: Row, call: Call, request_id: str, retry_after_s: float | None) 
     """A row of the error table as a reply, in the framing that the request asked for."""
     if row is BLOCKED:
         return _blocked(row.name, call, request_id)
+    body = _envelope(row, call, retry_after_s)
+    return json_reply(row.status, HEADERS, [body] if call.operation == STREAM_ARRAY else body)
+
+
+def stream_error(row: Row, call: Call, request_id: str) -> bytes:
+    """A row of the error table in the middle of a stream, in the framing that the request asked for."""
+    filtered = row is BLOCKED
+    chunk = _chunk(call, "", request_id, 1, finish_reason=row.name) if filtered else _envelope(row, call, None)
+    return b",\r\n" + dump(chunk) + b"]" if call.operation == STREAM_ARRAY else _frame(chunk)
+
+
+def _envelope(row: Row, call: Call, retry_after_s: float | None) -> Json:
     details = list(row.details)
     if retry_after_s is not None:
         delay = f"{retry_after_s:.3f}".rstrip("0").rstrip(".")
@@ -261,8 +281,7 @@ def failure(row: Row, call: Call, request_id: str, retry_after_s: float | None) 
         "status": row.name or STATUS_NAMES.get(row.status, "UNKNOWN"),
         **row.extra,
     }
-    body = {"error": {**error, "details": details} if details else error}
-    return json_reply(row.status, HEADERS, [body] if call.operation == STREAM_ARRAY else body)
+    return {"error": {**error, "details": details} if details else error}
 
 
 def generic(status: int) -> Row:

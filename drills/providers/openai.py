@@ -174,6 +174,17 @@ class OpenAI:
             row = Row(status, f"HTTP status {status}", "invalid_request_error" if status < 500 else "server_error")
         return failure(row, call, (*reply_headers(request_id), *retry_headers(retry_after_s)))
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """A chunk with an envelope in place of choices, or an `error` event of Responses."""
+        row = ERRORS[kind]
+        if row.page:  # the edge cannot say anything in the middle of a stream
+            row = ERRORS[ErrorKind.SERVER_ERROR]
+        return error_event(_error(row, call), call, number)
+
+    def malformed(self, event: bytes) -> bytes:
+        """Half the data of the event."""
+        return sse.malformed(event)
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """A chat completion."""
         headers = (("content-type", JSON_TYPE), ("authorization", "Bearer sk-drill"))
@@ -226,9 +237,20 @@ def failure(row: Row, call: Call, headers: Headers) -> Reply:
         page = _PAGE.format(status=row.status, title=row.page).encode()
         edge = (("content-type", "text/html; charset=UTF-8"), ("server", "cloudflare"))
         return Reply(status=row.status, headers=edge, body=page)
+    return json_reply(row.status, headers, {"error": _error(row, call)})
+
+
+def _error(row: Row, call: Call) -> Json:
     message = row.message.format(model=call.model or "unknown", path=call.text)
-    error = {"message": message, "type": row.type, "param": row.param, "code": row.code}
-    return json_reply(row.status, headers, {"error": error})
+    return {"message": message, "type": row.type, "param": row.param, "code": row.code}
+
+
+def error_event(error: Json, call: Call, number: int) -> bytes:
+    """An error in the middle of a stream, after `number` events."""
+    if call.operation != responses_api.OPERATION:
+        return chat_completions.frame({"error": error})
+    told = {key: error.get(key) for key in ("code", "message", "param")}
+    return responses_api.frame({"type": "error", **told, "sequence_number": number})
 
 
 def retry_headers(retry_after_s: float | None) -> Headers:

@@ -47,6 +47,14 @@ def boundaries(data: bytes, pending: bytes) -> tuple[tuple[int, ...], bytes]:
     return tuple(ends), whole[start:]
 
 
+def malformed(event: bytes) -> bytes:
+    """An event whose text ends in the middle; its end stays as it is."""
+    end = _BOUNDARY.search(event)
+    text = event[: end.start()] if end else event
+    data = max(0, text.rfind(b"data:"))
+    return text[: data + (len(text) - data) // 2] + event[len(text) :]
+
+
 def _counts(block: bytes) -> bool:
     return any(line.strip() and not line.startswith(b":") for line in block.splitlines())
 

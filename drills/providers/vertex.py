@@ -170,6 +170,16 @@ class Vertex:
             return anthropic.PROVIDER.status(status, call, request_id, retry_after_s)
         return gemini.failure(STATUSES.get(status) or gemini.generic(status), call, request_id, retry_after_s)
 
+    def stream_error(self, kind: ErrorKind, call: Call, request_id: str, number: int) -> bytes:
+        """The publisher's: inside a stream only the model speaks."""
+        if call.operation in _PREDICT:
+            return anthropic.PROVIDER.stream_error(kind, call, request_id, number)
+        return gemini.stream_error(ERRORS[kind], call, request_id)
+
+    def malformed(self, event: bytes) -> bytes:
+        """Half the data of the event, or half the object of an array."""
+        return sse.malformed(event)
+
     def probe(self, model: str, text: str, stream: bool) -> ProbeRequest:
         """Content of a Gemini model, or a raw prediction of a Claude model."""
         publisher, method, body = "google", gemini.probe_method(stream), gemini.probe_body(text)

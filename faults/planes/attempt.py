@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drills.providers.base import Call, Surface
-from faults.base import CutStream, StallStream
+from faults.base import Break, Pace
 from faults.planes.control import PlaneLeg
 from faults.planes.listener import GatedWriter, WatchedReader
 
@@ -31,12 +31,18 @@ class Attempt:
         self.status: int | None = None
         self.faults: tuple[str, ...] = ()
         self.call = Call(surface=Surface.OTHER, operation="unread")
-        self.breaks: tuple[tuple[str, CutStream | StallStream], ...] = ()
+        self.breaks: tuple[tuple[str, Break], ...] = ()
         """How its stream is to break, each with its fault, the first that is on then first."""
+        self.paces: tuple[tuple[str, Pace], ...] = ()
+        """How its answer is to be slowed down, each with its fault."""
+        self.terminator = b""
+        """What ends its body as HTTP demands, before the end of the connection."""
         self.reported = False
         self.done = False
         self.spoiled = ""
         """What a fault did to it that cannot be undone; empty while its answer may still come whole."""
+        self.altered = ""
+        """What a fault changed in an answer that nevertheless comes to its end."""
 
     def touch(self, fault: str) -> None:
         """Note a fault that did something to it."""

@@ -25,14 +25,14 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 
 from drills import lifeline, marks, providers
 from drills.events import AttemptDone, AttemptReceived, AttemptResult, PlaneTrouble
-from drills.providers.base import Provider
-from faults.base import Answer, Connections, CutStream, Delay, Hang, RequestSeen, Reset, StallStream
+from drills.providers.base import Provider, Reply
+from faults.base import Answer, Break, Connections, Delay, Fail, Hang, Pace, RequestSeen, Reset, Send, Swap
 from faults.planes.attempt import Attempt, Connection
 from faults.planes.board import Board, Step
 from faults.planes.control import PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
 from faults.planes.listener import GatedWriter, Serve, WatchedReader
 from faults.planes.plane import Plane
-from faults.planes.streams import Streams
+from faults.planes.streams import Streams, changes_length, ends_politely
 
 _IDLE_S = 24 * 3600
 """An idle connection is never closed from here: a gateway must not see failures that no fault caused."""
@@ -116,8 +116,19 @@ class Legs:
         response = _response(flow)
         attempt.answered_s = self.now_s()
         attempt.status = response.status_code
-        breaks = attempt.breaks and response.status_code < 400
-        response.stream = self._streams.filter(attempt, self._providers[attempt.leg.name]) if breaks else True
+        response.stream = True
+        if response.status_code >= 400:
+            attempt.breaks = ()
+        if not (attempt.breaks or attempt.paces) or attempt.spoiled:
+            return
+        response.stream = self._streams.filter(attempt, self._providers[attempt.leg.name])
+        if any(changes_length(how) for _, how in attempt.breaks) and "content-length" in response.headers:
+            del response.headers["content-length"]
+            response.headers["transfer-encoding"] = "chunked"
+        if any(ends_politely(how) for _, how in attempt.breaks):
+            response.headers["connection"] = "close"  # nobody shall send a request behind an end that may come early
+        if "chunked" in response.headers.get("transfer-encoding", "").lower():
+            attempt.terminator = b"0\r\n\r\n"
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """The leg's answer is whole. The gateway gets its end when no fault keeps the connection silent any more."""
@@ -125,7 +136,8 @@ class Legs:
         if attempt.spoiled:
             self._done(attempt, AttemptResult.FAULTED, attempt.spoiled)
         elif await self._thawed(attempt):
-            self._done(attempt, AttemptResult.ANSWERED)
+            result = AttemptResult.FAULTED if attempt.altered else AttemptResult.ANSWERED
+            self._done(attempt, result, attempt.altered)
         else:
             self._left(attempt, "the gateway left")
 
@@ -136,7 +148,7 @@ class Legs:
             return
         self._report(flow, attempt)
         message = flow.error.msg if flow.error else "unknown error"
-        if attempt.spoiled or attempt.connection.reader.gone.is_set():
+        if attempt.spoiled or attempt.altered or attempt.connection.reader.gone.is_set():
             self._left(attempt, message)
         else:
             self._done(attempt, AttemptResult.LEG_FAILED, message)
@@ -183,29 +195,30 @@ class Legs:
         """Carry out what the faults decide, each as long as it is on. False when the gateway left meanwhile."""
         if not await self._silence(attempt):
             return False
-        steps = self._steps(attempt)
-        for number, step in enumerate(steps):
-            decision = step.decision
-            if step.fault not in self._board.ids:
+        steps = [(step.fault, step.decision) for step in self._steps(attempt)]
+        attempt.paces = tuple((fault, how) for fault, how in steps if isinstance(how, Pace))
+        steps.sort(key=lambda step: not isinstance(step[1], Delay | Swap))
+        for number, (fault, decision) in enumerate(steps):
+            if fault not in self._board.ids or isinstance(decision, Pace):
                 continue
-            if isinstance(decision, CutStream | StallStream):
-                breaks = ((later.fault, later.decision) for later in steps[number:])
-                attempt.breaks = tuple(
-                    (fault, how) for fault, how in breaks if isinstance(how, CutStream | StallStream)
-                )
+            if isinstance(decision, Break):
+                attempt.breaks = tuple((fault, how) for fault, how in steps[number:] if isinstance(how, Break))
                 return True
-            attempt.touch(step.fault)
+            if isinstance(decision, Swap):
+                self._swap(flow, attempt, fault, decision)
+                continue
+            attempt.touch(fault)
             if isinstance(decision, Delay | Hang):
                 seconds = decision.seconds if isinstance(decision, Delay) else None
                 # The connection may have gone silent while the request was held.
-                if not (await self._hold(attempt, step.fault, seconds) and await self._silence(attempt)):
+                if not (await self._hold(attempt, fault, seconds) and await self._silence(attempt)):
                     return False
                 continue
             if isinstance(decision, Reset):
                 attempt.spoiled = "reset before an answer"
                 attempt.connection.writer.reset()
                 flow.kill()
-            elif isinstance(decision, Answer):
+            elif isinstance(decision, Answer | Fail | Send):
                 attempt.spoiled = "answered by the fault"
                 self._answer(flow, attempt, decision)
             return True
@@ -236,9 +249,9 @@ class Legs:
         return True
 
     async def _thawed(self, attempt: Attempt) -> bool:
-        """Wait until the connection is not silent. False when the gateway left meanwhile."""
-        while attempt.connection.writer.frozen:
-            if not await self._news(attempt, None):
+        """Wait until the connection is not silent and nothing lags. False when the gateway left meanwhile."""
+        while (writer := attempt.connection.writer).frozen or writer.lag_s:
+            if not await self._news(attempt, None if writer.frozen else writer.lag_s):
                 return False
         return True
 
@@ -252,16 +265,31 @@ class Legs:
                 wait.cancel()
         return not attempt.connection.reader.gone.is_set()
 
-    def _answer(self, flow: http.HTTPFlow, attempt: Attempt, answer: Answer) -> None:
-        provider = self._providers[attempt.leg.name]
-        reply = provider.status(answer.status, attempt.call, f"req_drill{attempt.number:08d}", answer.retry_after_s)
+    def _swap(self, flow: http.HTTPFlow, attempt: Attempt, fault: str, swap: Swap) -> None:
+        """Let the leg answer another request. The ids are of one length, so nothing else in the body changes."""
+        mark, body = marks.find_mark(attempt.call.text), flow.request.raw_content
+        if mark is not None and body is not None:
+            flow.request.raw_content = body.replace(mark.id.encode(), swap.id.encode())
+            attempt.touch(fault)
+            attempt.altered = "answered with another request's words"
+
+    def _answer(self, flow: http.HTTPFlow, attempt: Attempt, answer: Answer | Fail | Send) -> None:
+        provider, request_id = self._providers[attempt.leg.name], f"req_drill{attempt.number:08d}"
+        if isinstance(answer, Answer):
+            reply = provider.status(answer.status, attempt.call, request_id, answer.retry_after_s)
+        elif isinstance(answer, Fail):
+            reply = provider.error(answer.error, attempt.call, request_id, answer.retry_after_s)
+        else:
+            named = (("content-type", answer.content_type), ("server", answer.server))
+            sent = tuple((name, value) for name, value in named if value)
+            reply = Reply(status=answer.status, headers=sent, body=answer.body)
         headers = http.Headers([(name.encode(), value.encode()) for name, value in reply.headers])
         flow.response = http.Response.make(reply.status, reply.body, headers)
 
     def _left(self, attempt: Attempt, detail: str) -> None:
         """The gateway's side of the connection is gone: because of a fault, or by its own will."""
-        if attempt.spoiled:
-            self._done(attempt, AttemptResult.FAULTED, attempt.spoiled)
+        if attempt.spoiled or attempt.altered:
+            self._done(attempt, AttemptResult.FAULTED, attempt.spoiled or attempt.altered)
         elif attempt.connection.writer.frozen:
             self._done(attempt, AttemptResult.FAULTED, "the gateway left a silent connection")
         else:

@@ -1,0 +1,32 @@
+"""bandwidth: a thin line between leg and gateway."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from drills.units import BytesPerSecond
+from faults.base import Decision, Fault, Pace, RequestSeen
+
+
+@dataclass(frozen=True)
+class Bandwidth(Fault):
+    """The body of every answer trickles towards the gateway, a few bytes at a time.
+
+    Bytes never stop coming, so a read timeout never fires; long answers suffer, short ones and health checks do not.
+    What a saturated or badly shaped link does. Each connection has the rate to itself; heads are not held back.
+
+    rate: bytes of the answer's body in a second.
+    """
+
+    kind = "bandwidth"
+    colour = "#4393c3"
+
+    rate: Annotated[BytesPerSecond, msgspec.Meta(gt=0)]
+
+    def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
+        """Every answer trickles."""
+        return Pace(bytes_per_s=self.rate)

@@ -1,0 +1,30 @@
+"""slow_tokens: a stream that drips."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from drills.units import Seconds
+from faults.base import Decision, Fault, Pace, Proceed, RequestSeen
+
+
+@dataclass(frozen=True)
+class SlowTokens(Fault):
+    """A streamed answer drips: each event comes a time later than it should after the one before.
+
+    No timeout between chunks ever fires, and the answer takes many times as long. What a model on overloaded
+    accelerators does. Only a deadline for the whole answer, or a floor for tokens per second, notices. Requests that
+    do not stream are left alone.
+
+    by: what is added before each event of the stream.
+    """
+
+    kind = "slow_tokens"
+    colour = "#92c5de"
+
+    by: Seconds
+
+    def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
+        """Every streamed request drips."""
+        return Pace(each_s=self.by) if request.stream else Proceed()
