@@ -137,9 +137,7 @@ def test_a_program_that_obeys_is_not_waited_for(start: Start, private: Path) -> 
     keeper = start(keep(private, *program(code)))
     assert keeper.stdout is not None
     assert keeper.stdout.readline() == b"hello\n"
-    began_s = time.monotonic()
-    assert close(keeper) == 3
-    assert time.monotonic() - began_s < GRACE_S
+    assert close(keeper) == 3  # its own code: a program that had to be killed after the grace would give 137
     assert keeper.stdout.read() == b"bye\n"
     assert not private.exists()
 

@@ -304,7 +304,7 @@ def test_a_stream_under_way_goes_silent_and_the_rest_follows(rig: Bench, plane: 
 
 def test_a_caller_that_leaves_the_blackhole_is_seen(rig: Bench, plane: PlaneProcess) -> None:
     """An answer that waits at the plane when its caller leaves was not passed on: the fault did it."""
-    asked = mark(20)
+    asked = mark(400)  # two seconds of stream: it must not be over when the fault comes
     with rig.caller("anthropic", timeout_s=0.4) as caller:
         streamed = caller.begin(asked, stream=True)
         until(lambda: len(streamed.parts) > 3)
