@@ -61,7 +61,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
-    """The first line of a history: all that is needed to judge the rest of it again."""
+    """The first line of a history: all that is needed to judge the rest of it again.
+
+    proofs: whether every fault is proved by probes; histories of earlier versions have none.
+    """
 
     schema: str
     tool_version: str
@@ -87,6 +90,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     arrivals: int
     deadline_s: float
     slow_s: float | None
+    proofs: bool = False
     environment: dict[str, str]
 
 
@@ -229,11 +233,15 @@ class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
 
 
 class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
-    """A TCP connect to a blackholed leg, seen waiting. It carries no id: no byte of a request was ever sent."""
+    """A TCP connect to a blackholed leg, seen waiting. It carries no id: no byte of a request was ever sent.
+
+    port: the caller's local port.
+    """
 
     leg: str
     seen_s: float
     faults: tuple[str, ...]
+    port: int = 0
 
 
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
@@ -273,6 +281,35 @@ class FaultCleared(Event, frozen=True, kw_only=True, tag="fault_cleared"):
     why: str = ""
 
 
+class When(enum.StrEnum):
+    """On which side of a fault a leg was probed."""
+
+    BEFORE = "before"
+    DURING = "during"
+    AFTER = "after"
+
+
+class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
+    """A probe of a faulted leg, sent past the gateway: what shows that a fault was not there, was there, is gone.
+
+    A probe that did not prove it may have been repeated; one probe may speak for several faults that have ended. id,
+    port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg, so
+    that they may have hidden this one.
+    """
+
+    fault: str
+    leg: str
+    when: When
+    id: str
+    port: int
+    stream: bool
+    sent_s: float
+    done_s: float
+    proved: bool
+    saw: str
+    beside: tuple[str, ...] = ()
+
+
 class PlaneTrouble(Event, frozen=True, kw_only=True, tag="plane_trouble"):
     """A plane could not do what it was asked, or met something unexpected. Makes the drill invalid."""
 
@@ -310,6 +347,7 @@ AnyEvent = (
     | FaultEffective
     | FaultClearRequested
     | FaultCleared
+    | FaultProof
     | PlaneTrouble
     | GatewayLine
     | RunEnded

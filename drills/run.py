@@ -43,6 +43,7 @@ from drills.plan import Plan
 from drills.planes import MitmPlane
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
+from drills.proofs import Prover, Timing, new_secret
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 
@@ -145,6 +146,7 @@ class _Run:
             arrivals=len(job.plan.arrivals),
             deadline_s=job.scenario.load.deadline_s,
             slow_s=job.scenario.load.slow_s,
+            proofs=True,
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
@@ -157,7 +159,8 @@ class _Run:
         job, clock = self._job, self._clock
         self._say("starting the simulated providers and the fault plane")
         direct = await stack.enter_async_context(self._simulator())
-        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit)
+        secret = new_secret()
+        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, secret)
         stack.push_async_callback(plane.end)
         direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
         plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in plane.ports.items()}
@@ -178,7 +181,12 @@ class _Run:
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
-        await self._timeline(plane, callers)
+        load = job.scenario.load
+        timing = Timing(load.words, job.scenario.providers.tokens_per_s)
+        prover = Prover(job.found.legs, plane_urls, clock, self.emit, secret, timing)
+        stack.push_async_callback(prover.aclose)
+        prover.healthy(job.plan.faults, probes)
+        await self._timeline(plane, callers, prover)
         if not plane.lost.is_set():
             await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
 
@@ -246,13 +254,13 @@ class _Run:
         telling = [line.strip() for line in lines if line.strip()]
         return telling[-1][:500] if telling else "it said nothing"
 
-    async def _timeline(self, plane: MitmPlane, callers: Callers) -> None:
+    async def _timeline(self, plane: MitmPlane, callers: Callers, prover: Prover) -> None:
         job, clock = self._job, self._clock
         start_s = clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
         load = asyncio.create_task(drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit))
         lost = asyncio.create_task(plane.lost.wait())
-        steps = asyncio.create_task(self._steps(plane, start_s))
+        steps = asyncio.create_task(self._steps(plane, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
@@ -266,17 +274,23 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, plane: MitmPlane, start_s: float) -> None:
+    async def _steps(self, plane: MitmPlane, prover: Prover, start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
         for step in self._job.plan.steps:
             await self._clock.sleep_until(start_s + step.at_s)
             if step.action == "phase":
                 self.emit(PhaseStarted(phase=step.name, at_s=self._clock.now_s()))
             elif step.action == "apply":
-                await plane.apply(faults[step.name])
+                fault = faults[step.name]
+                prover.begins(fault)
+                await plane.apply(fault)
+                prover.began(fault, start_s + fault.end_s - self._clock.now_s())
             else:
+                prover.ends(faults[step.name])
                 await plane.clear(step.name)
+                prover.ended(faults[step.name])
         await self._clock.sleep_until(start_s + self._job.plan.duration_s)
+        await prover.finish()
 
 
 async def _run_until_signal(job: Job, observe: Observer, say: Say) -> None:

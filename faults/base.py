@@ -19,6 +19,8 @@ from typing import ClassVar
 
 import msgspec
 
+from faults.proof import Came, ProbeOutcome
+
 
 class Connections(enum.StrEnum):
     """What becomes of the TCP connections of a leg, new and open ones alike."""
@@ -94,6 +96,8 @@ class Fault:
     """The name in YAML."""
     colour: ClassVar[str]
     """Colour of the fault's window on plots, as `#rrggbb`."""
+    probe_streams: ClassVar[bool] = False
+    """Whether the probe that proves the fault asks for a streamed answer."""
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
@@ -102,6 +106,23 @@ class Fault:
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""
         return Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """Whether what a probe met while the fault was on proves that the fault is on.
+
+        By default what the state of the connections does to a connect; where connections stay open, anything but the
+        usual answer at the usual time. A fault that does something more definite says so itself.
+        """
+        state = self.connections()
+        if state is Connections.REFUSED:
+            return outcome.came is Came.REFUSED
+        if state is Connections.BLACKHOLED:
+            return outcome.came is Came.CONNECT_HUNG and outcome.late
+        return outcome.came is not Came.STOPPED and (outcome.came is not Came.WHOLE or outcome.late)
+
+    def restored(self, outcome: ProbeOutcome) -> bool:
+        """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
+        return outcome.normal
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from faults.base import CutStream, Decision, Fault, Proceed, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Cut(Fault):
 
     kind = "cut"
     colour = "#dfc27d"
+    probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
     how: Literal["rst", "fin"] = "rst"
@@ -29,3 +31,8 @@ class Cut(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request is cut."""
         return CutStream(self.after, self.how) if request.stream else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The answer begins and breaks off where it should; a reset may discard the last of it."""
+        where = outcome.events == self.after or (self.how == "rst" and outcome.events < self.after)
+        return outcome.came is Came.BROKEN and where

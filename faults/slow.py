@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,9 @@ class Slow(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request waits."""
         return Delay(self.by)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The right answer comes, and not before its time; or nothing came yet, and it is not time yet."""
+        if outcome.came is Came.WHOLE:
+            return outcome.took_s >= self.by
+        return outcome.unanswered and outcome.took_s <= self.by + outcome.usual_s

@@ -10,6 +10,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Answer, Decision, Fault, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,7 @@ class Status(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets the status."""
         return Answer(self.code, self.retry_after)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The status comes back."""
+        return outcome.came is Came.STATUS and outcome.status == self.code

@@ -18,6 +18,7 @@ RUNNER = {
     "drills.client",
     "drills.planes",
     "drills.preflight",
+    "drills.proofs",
     "drills.prepare",
     "drills.children",
     "drills.screen",

@@ -27,10 +27,14 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC."""
+    """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC.
+
+    probes: how the ids of the probes begin that prove the faults; empty when there are none.
+    """
 
     origin_s: float
     seed: int
+    probes: str = ""
     legs: tuple[PlaneLeg, ...]
 
 

@@ -142,5 +142,5 @@ class Plane:
             for port, local in sorted(found - self._hung):
                 leg, ours, faults = silent[port]
                 if local not in ours:
-                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults))
+                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=local))
             self._hung = found
