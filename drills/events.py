@@ -12,6 +12,7 @@ import msgspec
 
 from drills.legs import Leg
 from drills.marks import Shape
+from faults import shapes
 from faults.base import Connections
 
 SCHEMA = "failover-drill/history/1"
@@ -31,7 +32,7 @@ class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault of the timeline: which legs it hits, and from when to when it is asked for."""
+    """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for."""
 
     id: str
     kind: str
@@ -41,6 +42,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     selector: str
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
+    shape: shapes.Shape | None = None
 
     @property
     def connection_level(self) -> bool:

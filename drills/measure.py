@@ -215,6 +215,7 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         cut_connections=effective.cut if effective else 0,
         held_connections=effective.held if effective else 0,
         hung_connects=len(fault.hung_connects),
+        shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
         proof=tuple(_proof(ledger, fault, leg) for leg in fault.plan.legs),
     )
 

@@ -112,6 +112,7 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             selector=str(window.use.selector),
             settings=asdict(window.use.fault),
             connections=window.use.fault.connections(),
+            shape=window.use.shape,
         )
         for window in scenario.fault_windows()
     ]

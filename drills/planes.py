@@ -80,7 +80,7 @@ class MitmPlane:
     async def apply(self, fault: FaultPlan) -> None:
         """Ask for a fault and wait until it is effective."""
         self._emit(FaultRequested(fault=fault.id, at_s=self._clock.now_s()))
-        command = Apply(fault=fault.id, kind=fault.kind, settings=fault.settings, legs=fault.legs)
+        command = Apply(fault=fault.id, kind=fault.kind, settings=fault.settings, legs=fault.legs, shape=fault.shape)
         await self._ask("effective", fault.id, command)
 
     async def clear(self, fault_id: str) -> None:

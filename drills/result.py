@@ -82,7 +82,7 @@ class ProofPart(_Part, frozen=True, kw_only=True):
 class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
     connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away.
-    proof: by leg.
+    shape: which requests it hits; empty for all. proof: by leg.
     """
 
     id: str
@@ -97,6 +97,7 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     cut_connections: int
     held_connections: int
     hung_connects: int
+    shape: str = ""
     proof: tuple[ProofPart, ...] = ()
 
 

@@ -25,6 +25,7 @@ from drills.problems import Place, Problem, UsageProblem, choices
 from drills.units import PerSecond, Seconds, Share
 from drills.yamlsource import Node, place_of, read_text, shown, tree
 from faults.base import Fault
+from faults.shapes import Shape
 
 MAX_DURATION_S = 7200.0
 
@@ -68,6 +69,7 @@ class ProviderTiming:
 class FaultUse:
     """One fault of the timeline. It lasts for the whole of each phase that holds it.
 
+    shape: which requests it hits; None for all of them.
     id: `<phase>-<kind>`, unique in the scenario, after the phase in which it begins.
     place: where its entry was first written.
     """
@@ -77,6 +79,7 @@ class FaultUse:
     fault: Fault
     selector: Selector
     place: Place
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +310,14 @@ def _phases(phases: Sequence[WrittenPhase], problems: list[Problem]) -> Iterator
                 names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2)))
                 name = next(name for name in names if name not in ids)
                 ids.add(name)
-                use = FaultUse(id=name, kind=entry.kind, fault=entry.fault, selector=entry.selector, place=entry.place)
+                use = FaultUse(
+                    id=name,
+                    kind=entry.kind,
+                    fault=entry.fault,
+                    selector=entry.selector,
+                    place=entry.place,
+                    shape=entry.shape,
+                )
                 uses.append(use)
             else:
                 uses.append(use)
@@ -316,7 +326,7 @@ def _phases(phases: Sequence[WrittenPhase], problems: list[Problem]) -> Iterator
 
 
 def _same(use: FaultUse | WrittenFault, entry: WrittenFault) -> bool:
-    return (use.kind, use.selector, use.fault) == (entry.kind, entry.selector, entry.fault)
+    return (use.kind, use.selector, use.fault, use.shape) == (entry.kind, entry.selector, entry.fault, entry.shape)
 
 
 def _timeline_problems(raw: WrittenScenario, root: Node) -> Iterator[Problem]:

@@ -34,7 +34,9 @@ class Connections(enum.StrEnum):
 
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
-    since the fault became effective, from 0.
+    since the fault became effective, from 0; probes of the drill itself are not counted. key: the id in the request's
+    text, empty when it has none. since_s: since the fault became effective. offered_per_s: requests that came to the
+    leg in the last second, this one included.
     """
 
     leg: str
@@ -43,6 +45,9 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     index: int
+    key: str = ""
+    since_s: float = 0.0
+    offered_per_s: float = 0.0
 
 
 class Proceed(msgspec.Struct, frozen=True, tag="proceed"):

@@ -204,7 +204,7 @@ def _legs(result: Result) -> str:
     faults = [
         (
             markdown(fault.id),
-            markdown(fault.kind),
+            markdown(f"{fault.kind} ({fault.shape})" if fault.shape else fault.kind),
             markdown(fault.selector),
             markdown(", ".join(fault.legs)),
             seconds(fault.effective_s),

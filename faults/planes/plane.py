@@ -77,7 +77,7 @@ class Plane:
         began_s = self._requests.now_s()
         if strangers := sorted(set(command.legs) - self._listeners.keys()):
             raise ValueError(f"no leg {', '.join(strangers)}")
-        self._board.put_on(command.fault, command.kind, command.settings, command.legs)
+        self._board.put_on(command.fault, command.kind, command.settings, command.legs, command.shape, began_s)
         cut, held = 0, 0
         try:
             for leg in command.legs:
