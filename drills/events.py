@@ -22,13 +22,21 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of every event."""
 
 
+class UntilAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition that ends a phase: these legs have answered so many requests since the phase began."""
+
+    legs: tuple[str, ...]
+    requests: int
+
+
 class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A phase of the timeline, with the faults that are on in it."""
+    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end."""
 
     name: str
     start_s: float
     end_s: float
     faults: tuple[str, ...]
+    until: UntilAnswered | None = None
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +138,12 @@ class PhaseStarted(Event, frozen=True, kw_only=True, tag="phase_started"):
     """The runner reached a phase."""
 
     phase: str
+    at_s: float
+
+
+class TimelineEnded(Event, frozen=True, kw_only=True, tag="timeline_ended"):
+    """The last phase ended: no arrival is due any more. Earlier than planned where a phase ended by its condition."""
+
     at_s: float
 
 
@@ -339,6 +353,7 @@ AnyEvent = (
     | Probe
     | TimelineStarted
     | PhaseStarted
+    | TimelineEnded
     | ArrivalSent
     | ArrivalDone
     | ArrivalNotStarted

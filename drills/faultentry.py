@@ -5,14 +5,13 @@ The catalogue of faults decides which kinds and settings there are, so a new fau
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
 
 from drills.binding import bind_together, fields_of, near
-from drills.legs import ROLES, SELECTOR_KEYS, Selector
+from drills.legs import ROLES, SELECTOR_KEYS, Selector, is_role
 from drills.problems import Place, Problem, choices
 from drills.yamlsource import MappingNode, Node, is_null, place_of, shown
 from faults.base import Connections, Fault, kinds
@@ -83,7 +82,7 @@ def _shapeless(node: Node, kind: str, fault: Fault) -> Iterator[Problem]:
 def _unknown_roles(node: Node, selector: Selector) -> Iterator[Problem]:
     for key in ("role", "cloud_of", "region_of"):
         role = getattr(selector, key)
-        if role is not None and role not in ROLES and re.fullmatch(r"level-([6-9]|[1-9]\d+)", role) is None:
+        if role is not None and not is_role(role):
             what = f"{key!r} takes a role, and {shown(role)} is none; {choices(role[:60], ROLES)}, level-6, ..."
             yield Problem(what, place_of(node, key))
 

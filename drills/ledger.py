@@ -31,6 +31,7 @@ from drills.events import (
     Probe,
     RunEnded,
     RunStarted,
+    TimelineEnded,
     TimelineStarted,
 )
 from drills.outcomes import Outcome, outcome_of
@@ -158,6 +159,7 @@ class Ledger:
     troubles: tuple[PlaneTrouble, ...]
     gateway: tuple[GatewayLine, ...]
     phases_seen: tuple[PhaseStarted, ...]
+    timeline_ended_s: float | None
     ended: RunEnded | None
     slow_limit_s: float | None
     slow_token_limit_s: float | None
@@ -191,6 +193,7 @@ class _Raw:
     gateway: list[GatewayLine] = field(default_factory=list)
     phases: list[PhaseStarted] = field(default_factory=list)
     timeline_s: float | None = None
+    timeline_ended_s: float | None = None
     ended: RunEnded | None = None
 
 
@@ -230,6 +233,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.phases.append(event)
             case TimelineStarted():
                 raw.timeline_s = event.at_s
+            case TimelineEnded():
+                raw.timeline_ended_s = event.at_s
             case RunEnded():
                 raw.ended = event
             case RunStarted():
@@ -262,6 +267,7 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         troubles=tuple(raw.troubles),
         gateway=tuple(raw.gateway),
         phases_seen=tuple(raw.phases),
+        timeline_ended_s=raw.timeline_ended_s,
         ended=raw.ended,
         slow_limit_s=limit_s,
         slow_token_limit_s=token_limit_s,

@@ -5,6 +5,7 @@ Percentiles are by the nearest-rank method on raw values; none is given that the
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections import Counter
@@ -179,8 +180,8 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
     if start_s is None:
         return []
     found = []
-    for phase in ledger.header.phases:
-        begin_s, end_s = start_s + phase.start_s, start_s + phase.end_s
+    edges = _phase_edges(ledger, start_s)
+    for phase, (begin_s, end_s) in zip(ledger.header.phases, itertools.pairwise(edges), strict=True):
         inside = [r for r in ledger.requests if begin_s <= r.due_s < end_s]
         sent = [r for r in inside if r.sent_s is not None]
         found.append(
@@ -198,6 +199,14 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
             )
         )
     return found
+
+
+def _phase_edges(ledger: Ledger, start_s: float) -> list[float]:
+    """Where each phase began, and where the last one ended: as seen, or as planned where it was not seen."""
+    seen = {phase.phase: phase.at_s for phase in ledger.phases_seen}
+    later = [seen.get(phase.name, start_s + phase.start_s) for phase in ledger.header.phases[1:]]
+    planned_s = start_s + ledger.header.phases[-1].end_s
+    return [start_s, *later, planned_s if ledger.timeline_ended_s is None else ledger.timeline_ended_s]
 
 
 def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:

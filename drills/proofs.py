@@ -141,10 +141,10 @@ class Prover:
             self._on[leg][fault.id] = fault
         self._proving[fault.id] = asyncio.create_task(self._prove(fault, self._clock.now_s() + left_s))
 
-    async def proved(self, faults: Sequence[str]) -> None:
-        """Wait until the probes of these faults have ended."""
-        tasks = [self._proving[fault] for fault in faults if fault in self._proving]
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def settled(self) -> None:
+        """Wait until no probe is under way."""
+        if tasks := [task for task in (*self._proving.values(), *self._restoring.values()) if not task.done()]:
+            await asyncio.wait(tasks)
 
     def begins(self, fault: FaultPlan) -> None:
         """A fault is about to be put on: legs that were to be proven well again will be so after it."""
@@ -164,10 +164,6 @@ class Prover:
             self._owed[leg][fault.id] = fault
             if not self._on[leg]:
                 self._restoring[leg] = asyncio.create_task(self._restore(leg))
-
-    async def finish(self) -> None:
-        """Wait until every leg is proven well again, or is not within its time."""
-        await asyncio.gather(*self._restoring.values(), return_exceptions=True)
 
     async def _prove(self, fault: FaultPlan, until_s: float) -> None:
         await asyncio.gather(*(self._prove_leg(fault, leg, until_s) for leg in fault.legs))

@@ -27,7 +27,7 @@ RUNNER = {
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
     *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
 )
 
 

@@ -181,13 +181,13 @@ def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = 
         prover.healthy([fault for _, fault in faults], [probe(leg, s) for leg in on.dialects for s in (False, True)])
         for _, fault in faults:
             prover.began(fault, 1.0)
-        await prover.proved([fault.id for _, fault in faults])
+        await prover.settled()
         for name, fault in faults:
             prover.ends(fault)
             if clear:
                 on.plane.clear(name)
             prover.ended(fault)
-        await prover.finish()
+        await prover.settled()
         await prover.aclose()
 
     asyncio.run(run())
