@@ -210,14 +210,14 @@ PLANE = [
 
 @pytest.mark.parametrize("fault", PLANE, ids=repr)
 def test_each_fault_proves_itself_on_the_plane(legs: Bench, fault: Fault) -> None:
-    """Well before, met on both legs within half a second, well again soon after: one probe each."""
+    """Well before, met on both legs before a fault of one second ends, well again soon after: one probe each."""
     settings = {name: value for name, value in dataclasses.asdict(fault).items() if value is not None}
     name = legs.plane.apply(fault.kind, ["a", "b"], **settings)
     found = proofs(legs, [(name, plan(fault, ["a", "b"]))])
     assert sorted((p.leg, p.when, p.proved) for p in found) == [
         (leg, when, True) for leg in "ab" for when in (When.AFTER, When.BEFORE, When.DURING)
     ], found
-    assert all(p.done_s - p.sent_s < 0.6 for p in found)
+    assert all(p.done_s - p.sent_s < 0.9 for p in found)
     assert legs.plane.troubles == []
 
 
