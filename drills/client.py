@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 
 import httpx
 import msgspec
@@ -18,6 +19,7 @@ from drills.events import ArrivalDone, Ending
 from drills.gateways.base import Launch
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import ProbeRequest
+from faults.proof import Came, ProbeOutcome
 
 _DETAIL_AT_MOST = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -30,6 +32,15 @@ def ending_of(error: httpx.HTTPError | httpx.StreamError | httpx.InvalidURL, wri
     if begun:
         return Ending.BROKEN
     return Ending.VANISHED if written else Ending.REFUSED
+
+
+def came_of(error: httpx.HTTPError | httpx.StreamError | httpx.InvalidURL, written: bool, begun: bool) -> Came:
+    """What a probe met whose HTTP exchange raised. `written`: the request went out; `begun`: an answer began."""
+    if isinstance(error, httpx.DecodingError):
+        return Came.WRONG
+    if begun:
+        return Came.BROKEN
+    return Came.RESET if written else Came.REFUSED
 
 
 def clean(text: str) -> str:
@@ -211,3 +222,102 @@ class Prober:
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
         sent = await self.send(url, nothing)
         return sent.status == 200 and not sent.error
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a probe of a faulted leg. `port`: the local port of its connect; 0 when it was given up before."""
+
+    sent_s: float
+    done_s: float
+    port: int
+    outcome: ProbeOutcome
+
+
+class _Proving:
+    """What one probe of a faulted leg has seen so far. Its answer counts as whole until somebody has read it."""
+
+    def __init__(self, sent_s: float) -> None:
+        self.sent_s = sent_s
+        self.port = 0
+        self.connected = self.written = False
+        self.came = Came.STOPPED
+        self.status: int | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.first_byte_s: float | None = None
+        self.body = b""
+        self.detail = ""
+
+    async def trace(self, name: str, _info: object) -> None:
+        """Steps as httpx reports them; the one that matters is that the request began to go out."""
+        if name.endswith("send_request_headers.started"):
+            self.written = True
+
+    def proof(self, done_s: float) -> Proof:
+        """What it came to."""
+        outcome = ProbeOutcome(
+            came=self.came,
+            took_s=done_s - self.sent_s,
+            first_byte_s=None if self.first_byte_s is None else self.first_byte_s - self.sent_s,
+            status=self.status,
+            headers=self.headers,
+            body=self.body,
+            detail=self.detail,
+        )
+        return Proof(sent_s=self.sent_s, done_s=done_s, port=self.port, outcome=outcome)
+
+
+class FaultProber:
+    """Sends probes to legs that may be broken, each on connections of its own, and says exactly what they met."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        fresh = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(timeout=None, limits=fresh, trust_env=False)  # noqa: S113  the deadline is ours
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def send(self, url: str, request: ProbeRequest, within_s: float) -> Proof:
+        """Send a probe to a base URL on loopback. Never raises; a cancelled probe is one that was given up."""
+        seen = _Proving(self._clock.now_s())
+        try:
+            async with asyncio.timeout(within_s):
+                await self._connect(seen, url)
+                await self._exchange(seen, url, request)
+        except TimeoutError:
+            seen.came = Came.SILENT if seen.connected else Came.CONNECT_HUNG
+        except asyncio.CancelledError:
+            seen.came = Came.STOPPED
+        except OSError as problem:
+            seen.came, seen.detail = Came.REFUSED, clean(problem.strerror or str(problem))
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as problem:
+            seen.came = came_of(problem, seen.written, seen.status is not None)
+            seen.detail = clean(f"{type(problem).__name__}: {problem}")
+        return seen.proof(self._clock.now_s())
+
+    async def _connect(self, seen: _Proving, url: str) -> None:
+        """Connect and close: a socket of ours, since its port tells its hanging connect from those of the gateway."""
+        target = httpx.URL(url)
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            sock.bind(("127.0.0.1", 0))
+            seen.port = sock.getsockname()[1]
+            await asyncio.get_running_loop().sock_connect(sock, (target.host, target.port or 80))
+        seen.connected = True
+
+    async def _exchange(self, seen: _Proving, url: str, request: ProbeRequest) -> None:
+        async with self._client.stream(
+            request.method,
+            url + request.path,
+            headers=list(request.headers),
+            content=request.body,
+            extensions={"trace": seen.trace},
+        ) as response:
+            seen.status = response.status_code
+            seen.headers = tuple(response.headers.items())
+            async for data in response.aiter_bytes():
+                if seen.first_byte_s is None:
+                    seen.first_byte_s = self._clock.now_s()
+                seen.body += data
+        seen.came = Came.WHOLE if seen.status == 200 else Came.STATUS

@@ -12,6 +12,7 @@ import msgspec
 
 from drills.legs import Leg
 from drills.marks import Shape
+from faults import shapes
 from faults.base import Connections
 
 SCHEMA = "failover-drill/history/1"
@@ -21,17 +22,25 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of every event."""
 
 
+class UntilAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition that ends a phase: these legs have answered so many requests since the phase began."""
+
+    legs: tuple[str, ...]
+    requests: int
+
+
 class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A phase of the timeline, with the faults that are on in it."""
+    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end."""
 
     name: str
     start_s: float
     end_s: float
     faults: tuple[str, ...]
+    until: UntilAnswered | None = None
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault of the timeline: which legs it hits, and from when to when it is asked for."""
+    """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for."""
 
     id: str
     kind: str
@@ -41,6 +50,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     selector: str
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
+    shape: shapes.Shape | None = None
 
     @property
     def connection_level(self) -> bool:
@@ -61,7 +71,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
-    """The first line of a history: all that is needed to judge the rest of it again."""
+    """The first line of a history: all that is needed to judge the rest of it again.
+
+    proofs: whether every fault is proved by probes; histories of earlier versions have none.
+    """
 
     schema: str
     tool_version: str
@@ -87,6 +100,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     arrivals: int
     deadline_s: float
     slow_s: float | None
+    proofs: bool = False
     environment: dict[str, str]
 
 
@@ -124,6 +138,12 @@ class PhaseStarted(Event, frozen=True, kw_only=True, tag="phase_started"):
     """The runner reached a phase."""
 
     phase: str
+    at_s: float
+
+
+class TimelineEnded(Event, frozen=True, kw_only=True, tag="timeline_ended"):
+    """The last phase ended: no arrival is due any more. Earlier than planned where a phase ended by its condition."""
+
     at_s: float
 
 
@@ -229,11 +249,15 @@ class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
 
 
 class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
-    """A TCP connect to a blackholed leg, seen waiting. It carries no id: no byte of a request was ever sent."""
+    """A TCP connect to a blackholed leg, seen waiting. It carries no id: no byte of a request was ever sent.
+
+    port: the caller's local port.
+    """
 
     leg: str
     seen_s: float
     faults: tuple[str, ...]
+    port: int = 0
 
 
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
@@ -273,6 +297,35 @@ class FaultCleared(Event, frozen=True, kw_only=True, tag="fault_cleared"):
     why: str = ""
 
 
+class When(enum.StrEnum):
+    """On which side of a fault a leg was probed."""
+
+    BEFORE = "before"
+    DURING = "during"
+    AFTER = "after"
+
+
+class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
+    """A probe of a faulted leg, sent past the gateway: what shows that a fault was not there, was there, is gone.
+
+    A probe that did not prove it may have been repeated; one probe may speak for several faults that have ended. id,
+    port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg, so
+    that they may have hidden this one.
+    """
+
+    fault: str
+    leg: str
+    when: When
+    id: str
+    port: int
+    stream: bool
+    sent_s: float
+    done_s: float
+    proved: bool
+    saw: str
+    beside: tuple[str, ...] = ()
+
+
 class PlaneTrouble(Event, frozen=True, kw_only=True, tag="plane_trouble"):
     """A plane could not do what it was asked, or met something unexpected. Makes the drill invalid."""
 
@@ -300,6 +353,7 @@ AnyEvent = (
     | Probe
     | TimelineStarted
     | PhaseStarted
+    | TimelineEnded
     | ArrivalSent
     | ArrivalDone
     | ArrivalNotStarted
@@ -310,6 +364,7 @@ AnyEvent = (
     | FaultEffective
     | FaultClearRequested
     | FaultCleared
+    | FaultProof
     | PlaneTrouble
     | GatewayLine
     | RunEnded

@@ -5,22 +5,22 @@ The catalogue of faults decides which kinds and settings there are, so a new fau
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
 
 from drills.binding import bind_together, fields_of, near
-from drills.legs import ROLES, SELECTOR_KEYS, Selector
+from drills.legs import ROLES, SELECTOR_KEYS, Selector, is_role
 from drills.problems import Place, Problem, choices
 from drills.yamlsource import MappingNode, Node, is_null, place_of, shown
-from faults.base import Fault, kinds
+from faults.base import Connections, Fault, kinds
+from faults.shapes import SHAPE_KEYS, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFault:
-    """An entry of `faults`: one fault kind, and below it the selector's keys together with the fault's settings."""
+    """An entry of `faults`: one fault kind, and below it the selector's keys, the fault's settings and its shape."""
 
     noun: ClassVar[str] = "a fault"
 
@@ -28,6 +28,7 @@ class WrittenFault:
     fault: Fault
     selector: Selector
     place: Place
+    shape: Shape | None = None
 
     @classmethod
     def from_node(cls, node: Node, problems: list[Problem]) -> Self | None:
@@ -49,12 +50,17 @@ class WrittenFault:
         if is_null(value):
             return None
         before = len(problems)
-        bound = bind_together(value, (Selector, catalogue()[key.text]), problems, f"fault {key.text!r}")
+        bound = bind_together(value, (Selector, catalogue()[key.text], Shape), problems, f"fault {key.text!r}")
         if bound is None:
             return None
-        selector, fault = bound
+        selector, fault, shape = bound
         problems.extend(_unknown_roles(value, selector))
-        return cls(kind=key.text, fault=fault, selector=selector, place=key.place) if len(problems) == before else None
+        problems.extend(_shapeless(value, key.text, fault))
+        if len(problems) > before:
+            return None
+        return cls(
+            kind=key.text, fault=fault, selector=selector, place=key.place, shape=None if shape == Shape() else shape
+        )
 
 
 def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
@@ -63,19 +69,29 @@ def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
     return any(near(key.text, SELECTOR_KEYS) for key, _ in node.entries if key.text not in settings)
 
 
+def _shapeless(node: Node, kind: str, fault: Fault) -> Iterator[Problem]:
+    """A port is open or it is not: which requests a fault of connections hits cannot be chosen."""
+    if fault.connections() is Connections.OPEN or not isinstance(node, MappingNode):
+        return
+    for key, _ in node.entries:
+        if key.text in SHAPE_KEYS:
+            what = f"{key.text!r} shapes faults of requests, and {kind!r} is one of connections"
+            yield Problem(f"{what}; use 'status', 'hang' or 'reset', or phases with and without it", key.place)
+
+
 def _unknown_roles(node: Node, selector: Selector) -> Iterator[Problem]:
     for key in ("role", "cloud_of", "region_of"):
         role = getattr(selector, key)
-        if role is not None and role not in ROLES and re.fullmatch(r"level-([6-9]|[1-9]\d+)", role) is None:
+        if role is not None and not is_role(role):
             what = f"{key!r} takes a role, and {shown(role)} is none; {choices(role[:60], ROLES)}, level-6, ..."
             yield Problem(what, place_of(node, key))
 
 
 @cache
 def catalogue() -> dict[str, type[Fault]]:
-    """Every fault kind. Raises `TypeError` when a fault's setting has the name of a selector key."""
+    """Every fault kind. Raises `TypeError` when a fault's setting has the name of a selector's or a shape's key."""
     for kind, cls in kinds().items():
-        taken = {field.key for field in fields_of(cls)} & set(SELECTOR_KEYS)
-        if taken:
-            raise TypeError(f"fault {kind!r}: a setting cannot be called {', '.join(sorted(taken))}: it selects legs")
+        for keys, why in ((SELECTOR_KEYS, "it selects legs"), (SHAPE_KEYS, "it shapes faults in time")):
+            if taken := sorted({field.key for field in fields_of(cls)} & set(keys)):
+                raise TypeError(f"fault {kind!r}: a setting cannot be called {', '.join(taken)}: {why}")
     return kinds()

@@ -23,6 +23,7 @@ from drills.events import (
     FaultClearRequested,
     FaultEffective,
     FaultPlan,
+    FaultProof,
     FaultRequested,
     GatewayLine,
     PhaseStarted,
@@ -30,6 +31,7 @@ from drills.events import (
     Probe,
     RunEnded,
     RunStarted,
+    TimelineEnded,
     TimelineStarted,
 )
 from drills.outcomes import Outcome, outcome_of
@@ -117,7 +119,10 @@ class Request:
 
 @dataclass(frozen=True)
 class FaultRecord:
-    """What became of one fault of the plan. Times are None where it never came so far."""
+    """What became of one fault of the plan. Times are None where it never came so far.
+
+    hung_connects: of the gateway, not of the drill's own probes, which are in `proofs`.
+    """
 
     plan: FaultPlan
     requested_s: float | None
@@ -125,6 +130,7 @@ class FaultRecord:
     clear_requested_s: float | None
     cleared: FaultCleared | None
     hung_connects: tuple[ConnectHung, ...]
+    proofs: tuple[FaultProof, ...] = ()
 
     @property
     def effective_s(self) -> float | None:
@@ -153,6 +159,7 @@ class Ledger:
     troubles: tuple[PlaneTrouble, ...]
     gateway: tuple[GatewayLine, ...]
     phases_seen: tuple[PhaseStarted, ...]
+    timeline_ended_s: float | None
     ended: RunEnded | None
     slow_limit_s: float | None
     slow_token_limit_s: float | None
@@ -181,10 +188,12 @@ class _Raw:
     clear_requested: dict[str, float] = field(default_factory=dict)
     cleared: dict[str, FaultCleared] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
+    proofs: list[FaultProof] = field(default_factory=list)
     troubles: list[PlaneTrouble] = field(default_factory=list)
     gateway: list[GatewayLine] = field(default_factory=list)
     phases: list[PhaseStarted] = field(default_factory=list)
     timeline_s: float | None = None
+    timeline_ended_s: float | None = None
     ended: RunEnded | None = None
 
 
@@ -214,6 +223,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.cleared[event.fault] = event
             case Probe():
                 raw.probes.append(event)
+            case FaultProof():
+                raw.proofs.append(event)
             case PlaneTrouble():
                 raw.troubles.append(event)
             case GatewayLine():
@@ -222,6 +233,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.phases.append(event)
             case TimelineStarted():
                 raw.timeline_s = event.at_s
+            case TimelineEnded():
+                raw.timeline_ended_s = event.at_s
             case RunEnded():
                 raw.ended = event
             case RunStarted():
@@ -237,7 +250,7 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         by_id[seen.id].append(Attempt(seen, raw.finished.get(number)))
     requests = _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
-    probes = {probe.id for probe in raw.probes}
+    probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs}
     rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
@@ -254,6 +267,7 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         troubles=tuple(raw.troubles),
         gateway=tuple(raw.gateway),
         phases_seen=tuple(raw.phases),
+        timeline_ended_s=raw.timeline_ended_s,
         ended=raw.ended,
         slow_limit_s=limit_s,
         slow_token_limit_s=token_limit_s,
@@ -312,14 +326,27 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
 
 def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
     for plan in header.faults:
+        of_plan = (proof for proof in raw.proofs if proof.fault == plan.id)
         yield FaultRecord(
             plan=plan,
             requested_s=raw.requested.get(plan.id),
             effective=raw.effective.get(plan.id),
             clear_requested_s=raw.clear_requested.get(plan.id),
             cleared=raw.cleared.get(plan.id),
-            hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults),
+            hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults and not _is_probe(hung, raw)),
+            proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
         )
+
+
+_SEEN_LATE_S = 0.5
+"""A hanging connect is seen by looking now and then: it may be reported after it was given up."""
+
+
+def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
+    return hung.port != 0 and any(
+        (proof.leg, proof.port) == (hung.leg, hung.port) and proof.sent_s <= hung.seen_s <= proof.done_s + _SEEN_LATE_S
+        for proof in raw.proofs
+    )
 
 
 def may_have_answered(attempt: Attempt) -> bool:

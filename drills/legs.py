@@ -6,6 +6,7 @@ same scenario drills any gateway.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -66,6 +67,11 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def role_name(level: int) -> str:
     """The role of a level of the chain; level 0 is the primary."""
     return ROLES[level] if level < len(ROLES) else f"level-{level + 1}"
+
+
+def is_role(word: str) -> bool:
+    """Whether a word can be the role of a leg."""
+    return word in ROLES or re.fullmatch(r"level-([6-9]|[1-9]\d+)", word) is not None
 
 
 def select(selector: Selector, legs: Sequence[Leg]) -> tuple[Leg, ...]:

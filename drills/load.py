@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from drills.client import Callers
+from drills.clock import Clock
 from drills.events import ArrivalDone, ArrivalNotStarted, ArrivalSent
 from drills.plan import Arrival
 
@@ -19,9 +20,17 @@ IN_FLIGHT_AT_MOST = 4000
 Emit = Callable[[ArrivalSent | ArrivalDone | ArrivalNotStarted], None]
 
 
-async def drive(callers: Callers, plan: Sequence[Arrival], start_s: float, deadline_s: float, emit: Emit) -> None:
+async def drive(
+    callers: Callers,
+    plan: Sequence[Arrival],
+    start_s: float,
+    deadline_s: float,
+    emit: Emit,
+    over: asyncio.Event | None = None,
+) -> None:
     """Send every arrival when it is due (`start_s` plus its offset), and wait until each has ended.
 
+    over: once it is set, nothing is sent any more; what is under way ends as it does.
     Cancelling ends every request that is under way; each still gets its `arrival_done`.
     """
     tasks: set[asyncio.Task[None]] = set()
@@ -34,7 +43,8 @@ async def drive(callers: Callers, plan: Sequence[Arrival], start_s: float, deadl
     try:
         for arrival in plan:
             due_s = start_s + arrival.offset_s
-            await clock.sleep_until(due_s)
+            if await _over(clock, due_s, over):
+                break
             if len(tasks) >= IN_FLIGHT_AT_MOST:
                 why = f"{IN_FLIGHT_AT_MOST} requests are already under way"
                 emit(ArrivalNotStarted(seq=arrival.seq, due_s=due_s, why=why))
@@ -48,3 +58,16 @@ async def drive(callers: Callers, plan: Sequence[Arrival], start_s: float, deadl
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _over(clock: Clock, due_s: float, over: asyncio.Event | None) -> bool:
+    """Wait until an arrival is due; True when the load was over before that."""
+    if over is None:
+        await clock.sleep_until(due_s)
+        return False
+    try:
+        async with asyncio.timeout(max(0.0, due_s - clock.now_s())):
+            await over.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -5,6 +5,7 @@ Percentiles are by the nearest-rank method on raw values; none is given that the
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections import Counter
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from drills import failback, switchover
-from drills.events import Via
+from drills.events import FaultProof, Via, When
 from drills.ledger import FaultRecord, Ledger, Request
 from drills.outcomes import Outcome
 from drills.result import (
@@ -24,6 +25,7 @@ from drills.result import (
     Path,
     PhasePart,
     PlanePart,
+    ProofPart,
     Requests,
     Switchover,
 )
@@ -178,8 +180,8 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
     if start_s is None:
         return []
     found = []
-    for phase in ledger.header.phases:
-        begin_s, end_s = start_s + phase.start_s, start_s + phase.end_s
+    edges = _phase_edges(ledger, start_s)
+    for phase, (begin_s, end_s) in zip(ledger.header.phases, itertools.pairwise(edges), strict=True):
         inside = [r for r in ledger.requests if begin_s <= r.due_s < end_s]
         sent = [r for r in inside if r.sent_s is not None]
         found.append(
@@ -199,6 +201,14 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
     return found
 
 
+def _phase_edges(ledger: Ledger, start_s: float) -> list[float]:
+    """Where each phase began, and where the last one ended: as seen, or as planned where it was not seen."""
+    seen = {phase.phase: phase.at_s for phase in ledger.phases_seen}
+    later = [seen.get(phase.name, start_s + phase.start_s) for phase in ledger.header.phases[1:]]
+    planned_s = start_s + ledger.header.phases[-1].end_s
+    return [start_s, *later, planned_s if ledger.timeline_ended_s is None else ledger.timeline_ended_s]
+
+
 def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
     effective = fault.effective
     return FaultPart(
@@ -214,7 +224,53 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         cut_connections=effective.cut if effective else 0,
         held_connections=effective.held if effective else 0,
         hung_connects=len(fault.hung_connects),
+        shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
+        proof=tuple(_proof(ledger, fault, leg) for leg in fault.plan.legs),
     )
+
+
+def _proof(ledger: Ledger, fault: FaultRecord, leg: str) -> ProofPart:
+    during = [proof for proof in fault.proofs if proof.leg == leg and proof.when is When.DURING]
+    after = [proof for proof in fault.proofs if proof.leg == leg and proof.when is When.AFTER]
+    shown, well = _telling(during), _telling(after)
+    proved = shown is not None and shown.proved
+    restored = well is not None and well.proved
+    return ProofPart(
+        leg=leg,
+        before=any(proof.proved for proof in fault.proofs if proof.leg == leg and proof.when is When.BEFORE),
+        during=proved,
+        during_saw=shown.saw if shown else "",
+        hidden_by=() if proved else _hidden_by(ledger, leg, during),
+        proved_s=shown.done_s - fault.effective_s if shown and proved and fault.effective_s is not None else None,
+        after=restored,
+        after_saw=well.saw if well else "",
+        restored_s=well.done_s - _all_clear_s(ledger, leg, well.sent_s) if well and restored else None,
+    )
+
+
+def _telling(proofs: Sequence[FaultProof]) -> FaultProof | None:
+    """The first that proves it, or the last that does not."""
+    return next((proof for proof in proofs if proof.proved), proofs[-1] if proofs else None)
+
+
+def _hidden_by(ledger: Ledger, leg: str, probes: Sequence[FaultProof]) -> tuple[str, ...]:
+    """Other faults that were on at a leg during each of these probes, if a probe of one of them proved it there."""
+    if not probes:
+        return ()
+    beside = [other for other in probes[0].beside if all(other in probe.beside for probe in probes)]
+    proved = {
+        proof.fault
+        for f in ledger.faults
+        for proof in f.proofs
+        if proof.proved and proof.when is When.DURING and proof.leg == leg
+    }
+    return tuple(other for other in beside if other in proved)
+
+
+def _all_clear_s(ledger: Ledger, leg: str, before_s: float) -> float:
+    """When the last fault on a leg was cleared before a time; that time when there was none."""
+    cleared = [fault.cleared_s for fault in ledger.faults if leg in fault.plan.legs and fault.cleared_s is not None]
+    return max((cleared_s for cleared_s in cleared if cleared_s <= before_s), default=before_s)
 
 
 def _touched(ledger: Ledger, fault: FaultRecord) -> int:

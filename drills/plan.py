@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from drills.events import FaultPlan, Limits, PhasePlan
+from drills.events import FaultPlan, Limits, PhasePlan, UntilAnswered
 from drills.legs import Leg
 from drills.marks import Mark
 from drills.scenario import Scenario
@@ -57,7 +57,7 @@ def make(scenario: Scenario, legs: Sequence[Leg], seed: int, nonce: str, without
     """
     targets = {use.id: hit for use, hit in resolve(scenario, legs)}
     faults = () if without_faults else tuple(_faults(scenario, targets))
-    phases = tuple(_phases(scenario, without_faults))
+    phases = tuple(_phases(scenario, legs, without_faults))
     return Plan(
         arrivals=tuple(_arrivals(scenario, seed, nonce)),
         steps=tuple(_steps(phases, faults)),
@@ -91,12 +91,17 @@ def _arrivals(scenario: Scenario, seed: int, nonce: str) -> list[Arrival]:
     ]
 
 
-def _phases(scenario: Scenario, without_faults: bool) -> list[PhasePlan]:
+def _phases(scenario: Scenario, legs: Sequence[Leg], without_faults: bool) -> list[PhasePlan]:
     found, start_s = [], 0.0
     for phase in scenario.timeline:
         end_s = start_s + phase.duration_s
         ids = () if without_faults else tuple(use.id for use in phase.faults)
-        found.append(PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids))
+        until = None
+        if phase.until is not None:
+            answered = phase.until.answered
+            names = tuple(leg.name for leg in legs if leg.role == answered.role)
+            until = UntilAnswered(legs=names, requests=answered.requests)
+        found.append(PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until))
         start_s = end_s
     return found
 
@@ -112,6 +117,7 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             selector=str(window.use.selector),
             settings=asdict(window.use.fault),
             connections=window.use.fault.connections(),
+            shape=window.use.shape,
         )
         for window in scenario.fault_windows()
     ]

@@ -42,12 +42,22 @@ class MitmPlane:
 
     @classmethod
     async def start(
-        cls, legs: Sequence[Leg], upstream: Mapping[str, int], seed: int, clock: Clock, emit: Callable[[AnyEvent], None]
+        cls,
+        legs: Sequence[Leg],
+        upstream: Mapping[str, int],
+        seed: int,
+        clock: Clock,
+        emit: Callable[[AnyEvent], None],
+        probes: str = "",
     ) -> MitmPlane:
-        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
+        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up.
+
+        probes: how the ids of the probes begin that prove the faults.
+        """
         spec = PlaneSpec(
             origin_s=clock.origin_s,
             seed=seed,
+            probes=probes,
             legs=tuple(
                 PlaneLeg(
                     name=leg.name,
@@ -70,7 +80,7 @@ class MitmPlane:
     async def apply(self, fault: FaultPlan) -> None:
         """Ask for a fault and wait until it is effective."""
         self._emit(FaultRequested(fault=fault.id, at_s=self._clock.now_s()))
-        command = Apply(fault=fault.id, kind=fault.kind, settings=fault.settings, legs=fault.legs)
+        command = Apply(fault=fault.id, kind=fault.kind, settings=fault.settings, legs=fault.legs, shape=fault.shape)
         await self._ask("effective", fault.id, command)
 
     async def clear(self, fault_id: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from drills import gateways, providers
+from drills.events import PhasePlan
 from drills.files import make_folder
 from drills.gateways import command
 from drills.gateways.base import Discovery, Gateway
@@ -87,7 +88,7 @@ def plan_text(args: argparse.Namespace) -> str:
     lines += ["", f"{len(plan.arrivals)} requests at {scenario.load.rate_per_s:g}/s over {plan.duration_s:g} s:"]
     faults = {fault.id: fault for fault in plan.faults}
     for phase in plan.phases:
-        lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s")
+        lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s{_until(phase)}")
         lines += [f"            {faults[id_].kind} on {', '.join(faults[id_].legs)}" for id_ in phase.faults]
     lines += ["", *(f"note: {note}" for note in (*found.notes, *plan.warnings))]
     return "\n".join(lines).rstrip()
@@ -131,3 +132,9 @@ def list_text(what: str, as_json: bool) -> str:
     if as_json:
         return json.dumps(rows, indent=2)
     return "\n".join(f"{name:<24} {about}".rstrip() for name, about in rows.items())
+
+
+def _until(phase: PhasePlan) -> str:
+    if phase.until is None:
+        return ""
+    return f", or until {', '.join(phase.until.legs)} answered {phase.until.requests} requests"

@@ -59,9 +59,30 @@ class GatewayPart(_Part, frozen=True, kw_only=True):
     entry_model: str
 
 
+class ProofPart(_Part, frozen=True, kw_only=True):
+    """What probes of one leg, past the gateway, say about one fault on it.
+
+    before, during, after: whether the leg was well, the fault was on, the leg was well again. during_saw, after_saw:
+    what the telling probe met, empty when there was none. hidden_by: other faults that were on at the leg during every
+    probe that did not prove this one; one of them was proved. proved_s: since the fault became effective. restored_s:
+    since the last fault on the leg was cleared.
+    """
+
+    leg: str
+    before: bool
+    during: bool
+    during_saw: str
+    hidden_by: tuple[str, ...]
+    proved_s: float | None
+    after: bool
+    after_saw: str
+    restored_s: float | None
+
+
 class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
     connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away.
+    shape: which requests it hits; empty for all. proof: by leg.
     """
 
     id: str
@@ -76,6 +97,8 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     cut_connections: int
     held_connections: int
     hung_connects: int
+    shape: str = ""
+    proof: tuple[ProofPart, ...] = ()
 
 
 class Outage(_Part, frozen=True, kw_only=True):

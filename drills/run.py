@@ -34,6 +34,7 @@ from drills.events import (
     Probe,
     RunEnded,
     RunStarted,
+    TimelineEnded,
     TimelineStarted,
 )
 from drills.gateways.base import Discovery, Gateway, Launch
@@ -44,8 +45,10 @@ from drills.plan import Plan
 from drills.planes import MitmPlane
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
+from drills.proofs import Prover, Timing, new_secret
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
+from drills.until import Progress
 
 GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
@@ -89,6 +92,9 @@ class _Run:
         self._log = (job.folder / GATEWAY_LOG).open("a", encoding="utf-8")
         self._work: asyncio.Task[None] | None = None
         self._stopped = ""
+        self._progress: Progress | None = None
+        self._news = asyncio.Event()
+        self._over = asyncio.Event()
 
     def emit(self, event: AnyEvent) -> None:
         """Write an event down and show it. A history that cannot be written ends the run: it would prove nothing."""
@@ -99,6 +105,9 @@ class _Run:
             if self._work is not None:
                 self._work.cancel()
             return
+        if self._progress is not None:
+            self._progress.take(event)
+            self._news.set()
         self._observe(event)
 
     async def run(self) -> None:
@@ -147,6 +156,7 @@ class _Run:
             arrivals=len(job.plan.arrivals),
             deadline_s=job.scenario.load.deadline_s,
             slow_s=job.scenario.load.slow_s,
+            proofs=True,
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
@@ -159,7 +169,8 @@ class _Run:
         job, clock = self._job, self._clock
         self._say("starting the simulated providers and the fault plane")
         direct = await stack.enter_async_context(self._simulator())
-        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit)
+        secret = new_secret()
+        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, secret)
         stack.push_async_callback(plane.end)
         direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
         plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in plane.ports.items()}
@@ -180,7 +191,12 @@ class _Run:
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
-        await self._timeline(plane, callers)
+        load = job.scenario.load
+        timing = Timing(load.words, job.scenario.providers.tokens_per_s)
+        prover = Prover(job.found.legs, plane_urls, clock, self.emit, secret, timing)
+        stack.push_async_callback(prover.aclose)
+        prover.healthy(job.plan.faults, probes)
+        await self._timeline(plane, callers, prover)
         if not plane.lost.is_set():
             await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
 
@@ -250,13 +266,16 @@ class _Run:
         errors = [line for line in said if _ERROR.match(line)]
         return (errors or said or ["it said nothing"])[-1][:500]
 
-    async def _timeline(self, plane: MitmPlane, callers: Callers) -> None:
+    async def _timeline(self, plane: MitmPlane, callers: Callers, prover: Prover) -> None:
         job, clock = self._job, self._clock
         start_s = clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
-        load = asyncio.create_task(drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit))
+        over = self._over if any(phase.until is not None for phase in job.plan.phases) else None
+        load = asyncio.create_task(
+            drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit, over)
+        )
         lost = asyncio.create_task(plane.lost.wait())
-        steps = asyncio.create_task(self._steps(plane, start_s))
+        steps = asyncio.create_task(self._steps(plane, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
@@ -270,17 +289,49 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, plane: MitmPlane, start_s: float) -> None:
+    async def _steps(self, plane: MitmPlane, prover: Prover, start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
+        phases = {phase.name: phase for phase in self._job.plan.phases}
+        early_s = 0.0
         for step in self._job.plan.steps:
-            await self._clock.sleep_until(start_s + step.at_s)
+            early_s += await self._wait(start_s + step.at_s - early_s, prover)
             if step.action == "phase":
-                self.emit(PhaseStarted(phase=step.name, at_s=self._clock.now_s()))
+                started = PhaseStarted(phase=step.name, at_s=self._clock.now_s())
+                self.emit(started)
+                until = phases[step.name].until
+                self._progress = None if until is None else Progress(until, started.at_s)
             elif step.action == "apply":
-                await plane.apply(faults[step.name])
+                fault = faults[step.name]
+                prover.begins(fault)
+                await plane.apply(fault)
+                prover.began(fault, start_s + fault.end_s - early_s - self._clock.now_s())
             else:
+                prover.ends(faults[step.name])
                 await plane.clear(step.name)
-        await self._clock.sleep_until(start_s + self._job.plan.duration_s)
+                prover.ended(faults[step.name])
+        await self._wait(start_s + self._job.plan.duration_s - early_s, prover)
+        self.emit(TimelineEnded(at_s=self._clock.now_s()))
+        self._over.set()
+        await prover.settled()
+
+    async def _wait(self, due_s: float, prover: Prover) -> float:
+        """Wait for a time of the plan, or for the condition that ends the phase; how much earlier that was."""
+        progress = self._progress
+        if progress is None:
+            await self._clock.sleep_until(due_s)
+            return 0.0
+        while (left_s := due_s - self._clock.now_s()) > 0:
+            self._news.clear()
+            if progress.reached:
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._news.wait()
+        if left_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await prover.settled()
+        return max(0.0, due_s - self._clock.now_s())
 
 
 async def _run_until_signal(job: Job, observe: Observer, say: Say) -> None:

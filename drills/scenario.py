@@ -20,11 +20,12 @@ from msgspec import Meta
 
 from drills.binding import Key, bind, fields_of
 from drills.faultentry import WrittenFault
-from drills.legs import Selector
+from drills.legs import ROLES, Selector, is_role
 from drills.problems import Place, Problem, UsageProblem, choices
 from drills.units import PerSecond, Seconds, Share
 from drills.yamlsource import Node, place_of, read_text, shown, tree
 from faults.base import Fault
+from faults.shapes import Shape
 
 MAX_DURATION_S = 7200.0
 
@@ -68,6 +69,7 @@ class ProviderTiming:
 class FaultUse:
     """One fault of the timeline. It lasts for the whole of each phase that holds it.
 
+    shape: which requests it hits; None for all of them.
     id: `<phase>-<kind>`, unique in the scenario, after the phase in which it begins.
     place: where its entry was first written.
     """
@@ -77,14 +79,41 @@ class FaultUse:
     fault: Fault
     selector: Selector
     place: Place
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """So many whole answers since the phase began.
+
+    role: of the legs that gave them.
+    requests: how many.
+    """
+
+    role: str
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Until:
+    """What ends a phase before its time.
+
+    answered: legs of a role have answered so many requests.
+    """
+
+    answered: Answered
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of the timeline. A fault that goes on from the phase before is the same `FaultUse` in both."""
+    """A stretch of the timeline. A fault that goes on from the phase before is the same `FaultUse` in both.
+
+    duration_s: how long it lasts; with `until`, at the latest.
+    """
 
     name: str
     duration_s: float
+    until: Until | None = None
     faults: tuple[FaultUse, ...]
     place: Place
 
@@ -227,6 +256,7 @@ class WrittenPhase:
 
     phase: its name.
     duration_s: how long it lasts.
+    until: what ends it sooner; the probes that prove its faults always come first.
     faults: what is broken in it. The same fault in the next phase goes on without a gap.
     """
 
@@ -234,6 +264,7 @@ class WrittenPhase:
 
     phase: PhaseName
     duration_s: Annotated[Seconds, Key("for"), Meta(ge=1, le=MAX_DURATION_S)]
+    until: Until | None = None
     faults: tuple[WrittenFault, ...] = ()
     place: Place
 
@@ -307,16 +338,23 @@ def _phases(phases: Sequence[WrittenPhase], problems: list[Problem]) -> Iterator
                 names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2)))
                 name = next(name for name in names if name not in ids)
                 ids.add(name)
-                use = FaultUse(id=name, kind=entry.kind, fault=entry.fault, selector=entry.selector, place=entry.place)
+                use = FaultUse(
+                    id=name,
+                    kind=entry.kind,
+                    fault=entry.fault,
+                    selector=entry.selector,
+                    place=entry.place,
+                    shape=entry.shape,
+                )
                 uses.append(use)
             else:
                 uses.append(use)
         before = tuple(uses)
-        yield Phase(name=phase.phase, duration_s=phase.duration_s, faults=before, place=phase.place)
+        yield Phase(name=phase.phase, duration_s=phase.duration_s, until=phase.until, faults=before, place=phase.place)
 
 
 def _same(use: FaultUse | WrittenFault, entry: WrittenFault) -> bool:
-    return (use.kind, use.selector, use.fault) == (entry.kind, entry.selector, entry.fault)
+    return (use.kind, use.selector, use.fault, use.shape) == (entry.kind, entry.selector, entry.fault, entry.shape)
 
 
 def _timeline_problems(raw: WrittenScenario, root: Node) -> Iterator[Problem]:
@@ -326,6 +364,9 @@ def _timeline_problems(raw: WrittenScenario, root: Node) -> Iterator[Problem]:
         if phase.phase in first_places:
             yield Problem(f"phase {phase.phase!r} is written twice; first at {first_places[phase.phase]}", place)
         first_places.setdefault(phase.phase, place)
+        if phase.until is not None and not is_role(role := phase.until.answered.role):
+            what = f"'role' takes a role, and {shown(role)} is none; {choices(role[:60], ROLES)}, level-6, ..."
+            yield Problem(what, place_of(root, "timeline", index, "until", "answered", "role"))
     total_s = sum(phase.duration_s for phase in raw.timeline)
     if total_s > MAX_DURATION_S:
         what = f"the timeline lasts {total_s:g}s; at most {MAX_DURATION_S:g}s (2h) is allowed"

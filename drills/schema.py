@@ -17,6 +17,7 @@ from drills.faultentry import WrittenFault, catalogue
 from drills.legs import ROLES, SELECTOR_KEYS, Selector
 from drills.scenario import WrittenScenario
 from drills.units import EXAMPLES
+from faults.shapes import Shape as FaultShape
 
 Schema = dict[str, Any]
 
@@ -132,7 +133,7 @@ def _fault() -> Schema:
     """An entry of `faults`: one of the catalogue's kinds, with at least one selector key."""
     properties = {}
     for kind, cls in catalogue().items():
-        schema = _mapping((Selector, cls))
+        schema = _mapping((Selector, FaultShape, cls))
         for key in _ROLE_KEYS:
             schema["properties"][key] |= {"examples": list(ROLES)}
         properties[kind] = schema | {"anyOf": [{"required": [key]} for key in SELECTOR_KEYS]}

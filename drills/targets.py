@@ -23,6 +23,7 @@ def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
     """
     targets = tuple((use, select(use.selector, legs)) for use in scenario.faults)
     problems = [problem for use, hit in targets for problem in _selector_problems(use, hit, legs)]
+    problems += _until_problems(scenario, legs)
     if not problems and scenario.expect.switchover is not None:
         problems = list(dict.fromkeys(_nothing_left(scenario, {use.id: hit for use, hit in targets}, legs)))
     if problems:
@@ -47,6 +48,15 @@ def _selector_problems(use: FaultUse, hit: Sequence[Leg], legs: Sequence[Leg]) -
     if not strangers:
         have = "; ".join(f"{leg.name} ({_described(leg, given)})" for leg in legs)
         yield Problem(f"{what}: no leg has all of these together; the legs are: {have}", use.place)
+
+
+def _until_problems(scenario: Scenario, legs: Sequence[Leg]) -> Iterator[Problem]:
+    for phase in scenario.timeline:
+        if phase.until is not None and (role := phase.until.answered.role) not in values_of("role", legs):
+            tail = choices(role[:60], values_of("role", legs))
+            yield Problem(
+                f"phase {phase.name!r} waits for answers of the {shown(role)}, which is no leg; {tail}", phase.place
+            )
 
 
 def _described(leg: Leg, given: Mapping[str, str]) -> str:

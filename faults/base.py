@@ -20,6 +20,7 @@ from typing import ClassVar
 import msgspec
 
 from drills.providers.base import ErrorKind
+from faults.proof import Came, ProbeOutcome
 
 
 class Connections(enum.StrEnum):
@@ -34,7 +35,9 @@ class Connections(enum.StrEnum):
 
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
-    since the fault became effective, from 0.
+    since the fault became effective, from 0; probes of the drill itself are not counted. key: the id in the request's
+    text, empty when it has none. since_s: since the fault became effective. offered_per_s: requests that came to the
+    leg in the last second, this one included.
     """
 
     leg: str
@@ -43,6 +46,9 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     index: int
+    key: str = ""
+    since_s: float = 0.0
+    offered_per_s: float = 0.0
 
 
 class Proceed(msgspec.Struct, frozen=True, tag="proceed"):
@@ -144,6 +150,8 @@ class Fault:
     """The name in YAML."""
     colour: ClassVar[str]
     """Colour of the fault's window on plots, as `#rrggbb`."""
+    probe_streams: ClassVar[bool] = False
+    """Whether the probe that proves the fault asks for a streamed answer."""
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
@@ -152,6 +160,23 @@ class Fault:
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""
         return Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """Whether what a probe met while the fault was on proves that the fault is on.
+
+        By default what the state of the connections does to a connect; where connections stay open, anything but the
+        usual answer at the usual time. A fault that does something more definite says so itself.
+        """
+        state = self.connections()
+        if state is Connections.REFUSED:
+            return outcome.came is Came.REFUSED
+        if state is Connections.BLACKHOLED:
+            return outcome.came is Came.CONNECT_HUNG and outcome.late
+        return outcome.came is not Came.STOPPED and (outcome.came is not Came.WHOLE or outcome.late)
+
+    def restored(self, outcome: ProbeOutcome) -> bool:
+        """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
+        return outcome.normal
 
 
 @cache

@@ -10,6 +10,7 @@ import msgspec
 
 from drills.providers.base import ErrorKind
 from faults.base import CutStream, Decision, Fault, Proceed, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Cut(Fault):
 
     kind = "cut"
     colour = "#dfc27d"
+    probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
     how: Literal["rst", "fin", "clean", "error"] = "rst"
@@ -47,3 +49,10 @@ class Cut(Fault):
         if self.error is None:
             return CutStream(self.after, self.how)
         return CutStream(self.after, self.how, self.error)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The answer begins and breaks off where it should; a reset may discard the last of it."""
+        if self.how not in {"rst", "fin"}:
+            return super().proves(outcome)
+        where = outcome.events == self.after or (self.how == "rst" and outcome.events < self.after)
+        return outcome.came is Came.BROKEN and where

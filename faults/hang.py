@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, Hang, RequestSeen
+from faults.proof import ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,7 @@ class Hanging(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request hangs."""
         return Hang()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The request is accepted, and nothing comes back."""
+        return outcome.unanswered

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, RequestSeen, Reset
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,7 @@ class Resetting(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request is reset."""
         return Reset()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The connection is accepted, and dies under the request."""
+        return outcome.came is Came.RESET

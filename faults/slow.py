@@ -9,6 +9,7 @@ from typing import Literal
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 _ALPHA = 3.0
 """Exponent of the Pareto distribution: the smallest whole one whose variance is finite."""
@@ -53,3 +54,14 @@ class Slow(Fault):
         if self.shape == "pareto":
             return (rng.paretovariate(_ALPHA) - _MEAN) / _DEVIATION
         return 0.0
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The right answer comes, and not before its time; or nothing came yet, and it is not time yet.
+
+        A time that is drawn may be short: then anything but the usual answer at the usual time is the proof.
+        """
+        if self.shape != "constant":
+            return super().proves(outcome)
+        if outcome.came is Came.WHOLE:
+            return outcome.took_s >= self.by
+        return outcome.unanswered and outcome.took_s <= self.by + outcome.usual_s

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, StallStream
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,14 @@ class Stall(Fault):
 
     kind = "stall"
     colour = "#f6e8c3"
+    probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request stalls."""
         return StallStream(self.after) if request.stream else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The answer begins, and falls silent where it should."""
+        return outcome.came is Came.SILENT and outcome.events == self.after and outcome.late

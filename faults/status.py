@@ -11,6 +11,7 @@ import msgspec
 from drills.providers.base import ErrorKind
 from drills.units import Seconds
 from faults.base import Answer, Decision, Fail, Fault, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,9 @@ class Status(Fault):
         if self.error is not None:
             return Fail(self.error, self.retry_after)
         return Answer(self.code or 0, self.retry_after)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The status comes back; for a failure by name, whatever the vendor has for it."""
+        if self.code is None:
+            return super().proves(outcome)
+        return outcome.came is Came.STATUS and outcome.status == self.code

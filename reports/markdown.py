@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drills.result import Outage, Result, Verdict
+from drills.result import Outage, ProofPart, Result, Verdict
 from reports.escape import markdown
-from reports.words import avoided, recovery, returned, seconds, sentence
+from reports.words import avoided, proven, recovery, restored, returned, seconds, sentence
 
 
 def render(result: Result) -> bytes:
@@ -204,18 +204,60 @@ def _legs(result: Result) -> str:
     faults = [
         (
             markdown(fault.id),
-            markdown(fault.kind),
+            markdown(f"{fault.kind} ({fault.shape})" if fault.shape else fault.kind),
             markdown(fault.selector),
             markdown(", ".join(fault.legs)),
             seconds(fault.effective_s),
             seconds(fault.cleared_s),
             str(fault.touched_requests),
+            proven(fault),
+            restored(fault),
         )
         for fault in result.faults
     ]
-    header = ("fault", "kind", "selector", "legs", "effective at", "cleared at", "requests touched")
+    header = (
+        "fault",
+        "kind",
+        "selector",
+        "legs",
+        "effective at",
+        "cleared at",
+        "requests touched",
+        "proved",
+        "restored",
+    )
     legs = _table(("leg", "role", "provider", "model", "cloud", "region"), rows)
-    return f"## Legs\n\n{legs}\n\n## Faults\n\n{_table(header, faults)}"
+    return f"## Legs\n\n{legs}\n\n## Faults\n\n{_table(header, faults)}{_proofs(result)}"
+
+
+def _proofs(result: Result) -> str:
+    rows = [
+        (
+            markdown(fault.id),
+            markdown(proof.leg),
+            markdown(f"{proof.during_saw or 'no probe'}{_hidden(proof)}"),
+            seconds(proof.proved_s) if proof.during else "**not proved**" if not proof.hidden_by else "hidden",
+            markdown(proof.after_saw or "no probe"),
+            seconds(proof.restored_s) if proof.after else "**not proved**",
+        )
+        for fault in result.faults
+        for proof in fault.proof
+    ]
+    if not rows:
+        return ""
+    header = (
+        "fault",
+        "leg",
+        "a probe past the gateway met",
+        "proved after",
+        "after the fault it met",
+        "restored after",
+    )
+    return f"\n\n{_table(header, rows)}"
+
+
+def _hidden(proof: ProofPart) -> str:
+    return f", hidden by {', '.join(proof.hidden_by)}" if proof.hidden_by else ""
 
 
 def _instrument(result: Result) -> str:

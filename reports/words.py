@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drills.result import Failback, Result, Switchover, Verdict
+from drills.result import Failback, FaultPart, Result, Switchover, Verdict
 
 MEANING = {
     Verdict.PASS: "every expectation held, and the drill proved itself",
@@ -40,6 +40,21 @@ def returned(found: Failback) -> str:
     if found.failback_s is None or found.resolution_s is None:
         return f"never within {found.window_s:.1f} s"
     return f"{found.failback_s:.2f} s (resolution {found.resolution_s:.2f} s)"
+
+
+def proven(fault: FaultPart) -> str:
+    """On how many of its legs a probe met the fault."""
+    if not fault.proof:
+        return "-"
+    return f"{sum(proof.during for proof in fault.proof)} of {len(fault.proof)} legs"
+
+
+def restored(fault: FaultPart) -> str:
+    """How long after the fault the last of its legs was proved well again; `never` when one was not."""
+    took = [proof.restored_s for proof in fault.proof if proof.restored_s is not None]
+    if not fault.proof:
+        return "-"
+    return seconds(max(took)) if len(took) == len(fault.proof) else "not proved"
 
 
 def sentence(result: Result) -> str:

@@ -18,6 +18,7 @@ RUNNER = {
     "drills.client",
     "drills.planes",
     "drills.preflight",
+    "drills.proofs",
     "drills.prepare",
     "drills.children",
     "drills.screen",
@@ -26,7 +27,7 @@ RUNNER = {
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
     *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
 )
 
 

@@ -128,7 +128,7 @@ def test_a_program_that_obeys_is_not_waited_for(start: Start, private: Path) -> 
     code = """
         import os, signal, time
         def end(*_):
-            os.write(1, b"bye\\n")  # print may be interrupted in its own flush by the signal, and cannot be entered twice
+            os.write(1, b"bye\\n")  # print cannot be entered twice, and the signal may come in its flush
             os._exit(3)
         signal.signal(signal.SIGTERM, end)
         print("hello", flush=True)

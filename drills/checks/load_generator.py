@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from drills.checks.base import Check
+from drills.ledger import Ledger
 from drills.measure import Measured
 from drills.result import CheckPart, Verdict
 
@@ -23,9 +26,10 @@ def _judge(measured: Measured) -> CheckPart | None:
         problems.append(f"{requests.not_started} of {requests.due} requests could not be started")
     if load.send_lag_p99_ms is None or load.send_lag_p99_ms > lag_at_most_ms:
         problems.append(f"p99 of the send lag is above {lag_at_most_ms:g} ms")
-    missing = measured.ledger.header.arrivals - requests.due
-    if missing > _NOT_STARTED_SHARE * measured.ledger.header.arrivals:
-        problems.append(f"{missing} of {measured.ledger.header.arrivals} planned requests never became due")
+    planned = _planned(measured.ledger)
+    missing = planned - requests.due
+    if missing > _NOT_STARTED_SHARE * planned:
+        problems.append(f"{missing} of {planned} planned requests never became due")
     lag = "unmeasured" if load.send_lag_p99_ms is None else f"{load.send_lag_p99_ms:.1f} ms"
     return CheckPart(
         name=_NAME,
@@ -37,6 +41,15 @@ def _judge(measured: Measured) -> CheckPart | None:
         if problems
         else "",
     )
+
+
+def _planned(ledger: Ledger) -> int:
+    """How many arrivals should have been due: fewer than planned when phases ended early by their conditions."""
+    head = ledger.header
+    if ledger.timeline_s is None or ledger.timeline_ended_s is None:
+        return head.arrivals
+    early_s = ledger.timeline_s + head.phases[-1].end_s - ledger.timeline_ended_s
+    return head.arrivals - math.ceil(early_s * head.rate_per_s) if early_s > 0 else head.arrivals
 
 
 CHECK = Check(_NAME, 40, _judge)

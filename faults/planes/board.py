@@ -3,17 +3,23 @@
 Faults on one leg compose in the order in which they were put on: delays add up, and the first other decision wins.
 A decision counts only while its fault is on: when the winner is cleared first, the next one wins.
 Of several connection faults the hardest wins: refused before blackholed before open.
+Probes that prove a fault are hit whatever its shape, and are counted nowhere: callers' requests meet the same decisions
+with and without them.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 import msgspec
 
 from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSeen, kinds
+from faults.shapes import Shape
 
+_RATE_OVER_S = 1.0
 _HARDEST_FIRST = (Connections.REFUSED, Connections.BLACKHOLED, Connections.OPEN)
 
 
@@ -30,14 +36,19 @@ class _Active:
     fault: Fault
     legs: frozenset[str]
     rng: random.Random
+    shape: Shape | None
+    since_s: float
     seen: dict[str, int] = field(default_factory=dict)
 
 
 class Board:
     """The faults that are on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, probes: str = "") -> None:
+        """`probes`: how the ids of the drill's own probes begin; empty when there are none."""
         self._seed = seed
+        self._probes = probes
+        self._offered: dict[str, deque[float]] = {}
         self._active: dict[str, _Active] = {}
 
     @property
@@ -46,7 +57,13 @@ class Board:
         return tuple(self._active)
 
     def put_on(
-        self, fault_id: str, kind: str, settings: dict[str, str | int | float | bool | None], legs: tuple[str, ...]
+        self,
+        fault_id: str,
+        kind: str,
+        settings: dict[str, str | int | float | bool | None],
+        legs: tuple[str, ...],
+        shape: Shape | None = None,
+        now_s: float = 0.0,
     ) -> None:
         """Add a fault. Raises `ValueError` (`msgspec.ValidationError` is one) when it is on already, or when its kind
         or settings make no sense.
@@ -60,8 +77,10 @@ class Board:
         if unknown:
             raise ValueError(f"{kind} has no setting {', '.join(unknown)}")
         fault = msgspec.convert(settings, cls)
+        if shape is not None and fault.connections() is not Connections.OPEN:
+            raise ValueError(f"{kind} is a fault of connections: it has no shape")
         rng = random.Random(f"{self._seed}:{fault_id}")
-        self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng)
+        self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng, shape, now_s)
 
     def take_off(self, fault_id: str) -> tuple[str, ...]:
         """Remove a fault; the legs that it hit, sorted. Raises `ValueError` when it is not on."""
@@ -78,18 +97,42 @@ class Board:
         """Ids of the faults that are at the leg's connections."""
         return tuple(active.id for active in self._on(leg) if active.fault.connections() is not Connections.OPEN)
 
-    def decide(self, request: RequestSeen) -> tuple[Step, ...]:
+    def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
         """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,
-        then the other decisions, of which the first whose fault is still on then ends the matter.
+        then the other decisions, of which the first whose fault is still on then ends the matter. `now_s`: when.
         """
+        if self._probes and request.key.startswith(self._probes):
+            return self._decide_probe(request)
+        request = msgspec.structs.replace(request, offered_per_s=self._offered_per_s(request.leg, now_s))
         steps = []
         for active in self._on(request.leg):
             index = active.seen.get(request.leg, 0)
             active.seen[request.leg] = index + 1
-            decision = active.fault.decide(msgspec.structs.replace(request, index=index), active.rng)
-            if not isinstance(decision, Proceed):
-                steps.append(Step(active.id, decision))
-        return tuple(sorted(steps, key=lambda step: not isinstance(step.decision, Delay)))
+            seen = msgspec.structs.replace(request, index=index, since_s=now_s - active.since_s)
+            if active.shape is not None and not active.shape.hits(seen, f"{self._seed}:{active.id}"):
+                continue
+            steps.append(Step(active.id, active.fault.decide(seen, active.rng)))
+        return _in_order(steps)
+
+    def _decide_probe(self, request: RequestSeen) -> tuple[Step, ...]:
+        """The same for a probe, which draws from generators of its own."""
+        return _in_order(
+            Step(active.id, active.fault.decide(request, random.Random(f"{self._seed}:{active.id}:{request.key}")))
+            for active in self._on(request.leg)
+        )
+
+    def _offered_per_s(self, leg: str, now_s: float) -> float:
+        """Count a request of a leg: the rate over the last second."""
+        times = self._offered.setdefault(leg, deque())
+        times.append(now_s)
+        while times[0] <= now_s - _RATE_OVER_S:
+            times.popleft()
+        return len(times) / _RATE_OVER_S
 
     def _on(self, leg: str) -> list[_Active]:
         return [active for active in self._active.values() if leg in active.legs]
+
+
+def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    real = [step for step in steps if not isinstance(step.decision, Proceed)]
+    return tuple(sorted(real, key=lambda step: not isinstance(step.decision, Delay)))

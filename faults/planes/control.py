@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from faults.shapes import Shape
 
 LEASE_S = 3.0
 """A plane drops every fault when it has heard no heartbeat for this long."""
@@ -27,20 +28,25 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC."""
+    """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC.
+
+    probes: how the ids of the probes begin that prove the faults; empty when there are none.
+    """
 
     origin_s: float
     seed: int
+    probes: str = ""
     legs: tuple[PlaneLeg, ...]
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
-    """Put a fault on legs. `settings` are the fields of the fault's class."""
+    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits."""
 
     fault: str
     kind: str
     settings: dict[str, str | int | float | bool | None]
     legs: tuple[str, ...]
+    shape: Shape | None = None
 
 
 class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):

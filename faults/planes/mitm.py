@@ -179,7 +179,7 @@ class Legs:
         )
 
     def _steps(self, attempt: Attempt) -> tuple[Step, ...]:
-        call = attempt.call
+        call, mark = attempt.call, marks.find_mark(attempt.call.text)
         return self._board.decide(
             RequestSeen(
                 leg=attempt.leg.name,
@@ -188,7 +188,9 @@ class Legs:
                 model=call.model,
                 stream=call.stream,
                 index=0,
-            )
+                key=mark.id if mark else "",
+            ),
+            self.now_s(),
         )
 
     async def _obey(self, flow: http.HTTPFlow, attempt: Attempt) -> bool:
@@ -364,7 +366,7 @@ async def _run() -> None:
         out.write(encoder.encode(event) + b"\n")
 
     spec = msgspec.json.decode(await commands.readline(), type=PlaneSpec)
-    board = Board(spec.seed)
+    board = Board(spec.seed, spec.probes)
     legs = Legs(spec, board, emit)
     plane = Plane(spec, board, legs, emit)
     proxy, manager = _proxy(spec, legs)

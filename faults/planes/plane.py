@@ -77,7 +77,7 @@ class Plane:
         began_s = self._requests.now_s()
         if strangers := sorted(set(command.legs) - self._listeners.keys()):
             raise ValueError(f"no leg {', '.join(strangers)}")
-        self._board.put_on(command.fault, command.kind, command.settings, command.legs)
+        self._board.put_on(command.fault, command.kind, command.settings, command.legs, command.shape, began_s)
         cut, held = 0, 0
         try:
             for leg in command.legs:
@@ -142,5 +142,5 @@ class Plane:
             for port, local in sorted(found - self._hung):
                 leg, ours, faults = silent[port]
                 if local not in ours:
-                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults))
+                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=local))
             self._hung = found

@@ -37,6 +37,7 @@ from drills.events import (
     FaultCleared,
     FaultEffective,
     FaultPlan,
+    FaultProof,
     Limits,
     PhasePlan,
     Probe,
@@ -44,6 +45,7 @@ from drills.events import (
     RunStarted,
     TimelineStarted,
     Via,
+    When,
 )
 from drills.legs import Leg
 from drills.marks import Shape
@@ -112,9 +114,11 @@ class Story:
         self.edges.append(at_s)
         if letter in "[{":
             self.on[leg] = fault
+            self.events += [proof(fault, leg, When.BEFORE, 0.1), proof(fault, leg, When.DURING, at_s)]
             self.events.append(FaultEffective(fault=fault, legs=(leg,), began_s=at_s, at_s=at_s))
         else:
             del self.on[leg]
+            self.events.append(proof(fault, leg, When.AFTER, at_s))
             self.events.append(FaultCleared(fault=fault, began_s=at_s, at_s=at_s))
 
     def arrival(self, letter: str, seq: int, due_s: float) -> None:
@@ -172,6 +176,22 @@ class Story:
                 faults=(self.on[leg],) if leg in self.on and not answered else (),
             )
         )
+
+
+def proof(fault: str, leg: str, when: When, at_s: float, *, proved: bool = True) -> FaultProof:
+    """A probe of a leg that was sent 1 ms after a time, and took 9 ms."""
+    return FaultProof(
+        fault=fault,
+        leg=leg,
+        when=when,
+        id=f"{fault}-{when}",
+        port=4000,
+        stream=False,
+        sent_s=at_s + 0.001,
+        done_s=at_s + 0.01,
+        proved=proved,
+        saw="what it should" if proved else "a whole answer",
+    )
 
 
 def probes(error: str = "") -> tuple[Probe, ...]:
@@ -247,6 +267,7 @@ def history(
         arrivals=arrivals,
         deadline_s=DEADLINE_S,
         slow_s=1.0,
+        proofs=True,
         environment={},
     )
     first: tuple[AnyEvent, ...] = (head, *(probes() if start is None else start), TimelineStarted(at_s=START_S))

@@ -1,0 +1,247 @@
+"""Proves every fault: that it is on while it is on, and that its legs are well again afterwards.
+
+Each proof is a probe through the plane straight to a faulted leg, past the gateway, in a task of its own: the load
+waits for none of them. A probe's id begins with a secret of the run that the plane knows, so that the shapes of faults
+always hit it and never count it. What a probe has to show, the fault itself decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from drills import providers
+from drills.client import FaultProber, Proof
+from drills.clock import Clock
+from drills.events import FaultPlan, FaultProof, Probe, Via, When
+from drills.legs import Leg
+from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer
+from faults.base import Fault, kinds
+from faults.proof import Came, ProbeOutcome
+
+QUIET_S = 1.2
+"""What comes so much later than usual does not come, for a probe."""
+_SHARE = 0.8
+"""A probe has this share of the time that is left of its fault, so that it ends before the fault. On a busy machine
+the first answer takes its time, even of a fault of a second; who is answered at once has time for another try.
+"""
+_TRIES = 2
+RESTORED_WITHIN_S = 3.0
+_PAUSE_S = 0.05
+_SECRET_BYTES = 5
+
+Emit = Callable[[FaultProof], None]
+
+
+def new_secret() -> str:
+    """How the ids of a run's proof probes begin: no gateway can guess it."""
+    return secrets.token_hex(_SECRET_BYTES)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long the providers' answers are, and how fast they come: a probe asks for as many words as callers do."""
+
+    words: int
+    tokens_per_s: float
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A probe that ended."""
+
+    id: str
+    leg: str
+    stream: bool
+    proof: Proof
+
+    @property
+    def outcome(self) -> ProbeOutcome:
+        """What it met."""
+        return self.proof.outcome
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was given up."""
+        return self.outcome.came is Came.STOPPED
+
+
+class Prover:
+    """Probes the legs of faults. Everything that it finds out is an event."""
+
+    def __init__(
+        self,
+        legs: Sequence[Leg],
+        plane: Mapping[str, str],
+        clock: Clock,
+        emit: Emit,
+        secret: str,
+        timing: Timing,
+    ) -> None:
+        self._legs = {leg.name: leg for leg in legs}
+        self._plane = plane
+        self._clock = clock
+        self._emit = emit
+        self._secret = secret
+        self._words = max(timing.words, DEFAULT_WORDS)
+        self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
+        self._prober = FaultProber(clock)
+        self._usual_s: dict[tuple[str, bool], float] = {}
+        self._on: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
+        self._owed: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
+        self._proving: dict[str, asyncio.Task[None]] = {}
+        self._restoring: dict[str, asyncio.Task[None]] = {}
+
+    async def aclose(self) -> None:
+        """Give every probe up."""
+        tasks = [*self._proving.values(), *self._restoring.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._prober.aclose()
+
+    def healthy(self, faults: Sequence[FaultPlan], probes: Sequence[Probe]) -> None:
+        """Take the healthy legs' answers from before the timeline for what is usual, and as the proofs before."""
+        for leg in self._legs:
+            for stream in (False, True):
+                mine = [p for p in probes if (p.leg, p.via, p.stream) == (leg, Via.PLANE, stream)]
+                took = [p.done_s - p.sent_s for p in mine if not p.error]
+                if took:
+                    self._usual_s[leg, stream] = statistics.median(took) + self._longer_s
+        for fault in faults:
+            for leg in fault.legs:
+                stream = _fault(fault).probe_streams
+                mine = [p for p in probes if (p.leg, p.via, p.stream) == (leg, Via.PLANE, stream)]
+                for last in mine[-1:]:
+                    self._before(fault.id, leg, last)
+
+    def _before(self, fault: str, leg: str, probe: Probe) -> None:
+        self._emit(
+            FaultProof(
+                fault=fault,
+                leg=leg,
+                when=When.BEFORE,
+                id=probe.id,
+                port=0,
+                stream=probe.stream,
+                sent_s=probe.sent_s,
+                done_s=probe.done_s,
+                proved=not probe.error,
+                saw=probe.error or f"a whole answer, {probe.done_s - probe.sent_s:.2f} s",
+            )
+        )
+
+    def began(self, fault: FaultPlan, left_s: float) -> None:
+        """A fault became effective; it will be cleared in `left_s`, or sooner."""
+        for leg in fault.legs:
+            self._on[leg][fault.id] = fault
+        self._proving[fault.id] = asyncio.create_task(self._prove(fault, self._clock.now_s() + left_s))
+
+    async def settled(self) -> None:
+        """Wait until no probe is under way."""
+        if tasks := [task for task in (*self._proving.values(), *self._restoring.values()) if not task.done()]:
+            await asyncio.wait(tasks)
+
+    def begins(self, fault: FaultPlan) -> None:
+        """A fault is about to be put on: legs that were to be proven well again will be so after it."""
+        for leg in fault.legs:
+            if (task := self._restoring.pop(leg, None)) is not None:
+                task.cancel()
+
+    def ends(self, fault: FaultPlan) -> None:
+        """A fault is about to be cleared: what its probes see from now on says nothing about it."""
+        if (task := self._proving.get(fault.id)) is not None:
+            task.cancel()
+
+    def ended(self, fault: FaultPlan) -> None:
+        """A fault was cleared. A leg on which no other fault is left must be well now."""
+        for leg in fault.legs:
+            self._on[leg].pop(fault.id, None)
+            self._owed[leg][fault.id] = fault
+            if not self._on[leg]:
+                self._restoring[leg] = asyncio.create_task(self._restore(leg))
+
+    async def _prove(self, fault: FaultPlan, until_s: float) -> None:
+        await asyncio.gather(*(self._prove_leg(fault, leg, until_s) for leg in fault.legs))
+
+    async def _prove_leg(self, fault: FaultPlan, leg: str, until_s: float) -> None:
+        spec = _fault(fault)
+        for _ in range(_TRIES):
+            left_s = until_s - self._clock.now_s()
+            within_s = min(self._usually_s(leg, spec.probe_streams) + QUIET_S, _SHARE * left_s)
+            beside = self._others(fault, leg)
+            seen = await self._probe(leg, spec.probe_streams, within_s)
+            proved = spec.proves(seen.outcome)
+            beside = tuple(dict.fromkeys((*beside, *self._others(fault, leg))))
+            self._report(fault.id, When.DURING, seen, proved, beside)
+            if proved or seen.stopped:
+                return
+
+    def _others(self, fault: FaultPlan, leg: str) -> tuple[str, ...]:
+        return tuple(other for other in self._on[leg] if other != fault.id)
+
+    async def _restore(self, leg: str) -> None:
+        """Probe a leg until it answers as it did before every fault that has ended on it."""
+        until_s = self._clock.now_s() + RESTORED_WITHIN_S
+        for stream in sorted({_fault(fault).probe_streams for fault in self._owed[leg].values()}):
+            while owed := [f for f in self._owed[leg].values() if _fault(f).probe_streams is stream]:
+                seen = await self._probe(leg, stream, self._usually_s(leg, stream) + QUIET_S)
+                for fault in owed:
+                    proved = _fault(fault).restored(seen.outcome)
+                    self._report(fault.id, When.AFTER, seen, proved, ())
+                    if proved:
+                        del self._owed[leg][fault.id]
+                if seen.stopped or self._clock.now_s() > until_s:
+                    return
+                await asyncio.sleep(_PAUSE_S)
+
+    def _usually_s(self, leg: str, stream: bool) -> float:
+        return self._usual_s.get((leg, stream), 0.0)
+
+    async def _probe(self, leg: str, stream: bool, within_s: float) -> _Seen:
+        provider = providers.get(self._legs[leg].provider)
+        mark = Mark(self._secret + secrets.token_hex(8 - _SECRET_BYTES), self._words)
+        request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
+        proof = await self._prober.send(self._plane[leg], request, within_s)
+        outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, stream))
+        if stream and outcome.status == 200:
+            ends, _ = provider.count_events(outcome.body, b"")
+            outcome = msgspec.structs.replace(outcome, events=len(ends))
+        if outcome.came is Came.WHOLE and (wrong := self._wrong(leg, mark, stream, outcome)):
+            outcome = msgspec.structs.replace(outcome, came=Came.WRONG, detail=wrong)
+        return _Seen(mark.id, leg, stream, msgspec.structs.replace(proof, outcome=outcome))
+
+    def _wrong(self, leg: str, mark: Mark, stream: bool, outcome: ProbeOutcome) -> str:
+        """What is wrong with an answer that ended well; empty when nothing is."""
+        try:
+            reading = read_answer(providers.get(self._legs[leg].provider).read(stream, outcome.body), mark)
+        except ValueError as problem:
+            return str(problem)[:200]
+        good = reading.shape is Shape.WHOLE and reading.legs == (leg,)
+        return "" if good else f"it is {reading.shape}, from {', '.join(reading.legs) or 'nobody'}"
+
+    def _report(self, fault: str, when: When, seen: _Seen, proved: bool, beside: tuple[str, ...]) -> None:
+        self._emit(
+            FaultProof(
+                fault=fault,
+                leg=seen.leg,
+                when=when,
+                id=seen.id,
+                port=seen.proof.port,
+                stream=seen.stream,
+                sent_s=seen.proof.sent_s,
+                done_s=seen.proof.done_s,
+                proved=proved,
+                saw=str(seen.outcome),
+                beside=beside,
+            )
+        )
+
+
+def _fault(plan: FaultPlan) -> Fault:
+    return msgspec.convert(plan.settings, kinds()[plan.kind])

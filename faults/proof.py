@@ -1,0 +1,89 @@
+"""What came of a probe: a request of the drill's own, sent past the gateway through the plane straight to a leg.
+
+A fault proves itself by what it does to such a probe while it is on, and by what it does no more afterwards. Pure: the
+probe was sent elsewhere; here it is a value.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+CLEARLY_LATE_S = 0.2
+"""So much later than usual is no noise of the machine."""
+NORMAL_S = 0.5
+"""An answer that takes so much longer than usual is not the usual one."""
+
+
+class Came(enum.StrEnum):
+    """How a probe ended."""
+
+    WHOLE = "whole"
+    """A complete, correct answer of the leg itself."""
+    WRONG = "wrong"
+    """A success status, and a body that is no correct answer of the leg."""
+    STATUS = "status"
+    """Another status than 200, with its whole body."""
+    REFUSED = "refused"
+    """The connect was refused."""
+    CONNECT_HUNG = "connect_hung"
+    """The connect was neither accepted nor refused."""
+    RESET = "reset"
+    """The connection died after the request went out and before an answer began."""
+    BROKEN = "broken"
+    """The connection died within the answer."""
+    SILENT = "silent"
+    """The connection stayed up, and nothing, or nothing more, came."""
+    STOPPED = "stopped"
+    """The drill gave the probe up."""
+
+
+class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe met.
+
+    took_s: from sending to its end, or until it was given up. usual_s: what the leg took for such a probe when it was
+    healthy. first_byte_s: from sending to the first byte of the body; None when none came. events: whole events of a
+    streamed answer. detail: what went wrong, in the words of whoever noticed.
+    """
+
+    came: Came
+    took_s: float
+    usual_s: float = 0.0
+    first_byte_s: float | None = None
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    events: int = 0
+    detail: str = ""
+
+    @property
+    def late(self) -> bool:
+        """Whether it took clearly longer than usual."""
+        return self.took_s >= self.usual_s + CLEARLY_LATE_S
+
+    @property
+    def normal(self) -> bool:
+        """Whether the leg answered as it does when nothing is wrong."""
+        return self.came is Came.WHOLE and self.took_s < self.usual_s + NORMAL_S
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the probe went out, and for clearly longer than an answer takes not a byte came back."""
+        return self.came is Came.SILENT and self.first_byte_s is None and self.late
+
+    def __str__(self) -> str:
+        events = f" after {self.events} events" if self.events else ""
+        what = {
+            Came.WHOLE: "a whole answer",
+            Came.WRONG: "a wrong answer",
+            Came.STATUS: f"status {self.status}",
+            Came.REFUSED: "the connect was refused",
+            Came.CONNECT_HUNG: "the connect hung",
+            Came.RESET: "the connection died before an answer",
+            Came.BROKEN: f"the answer broke off{events}",
+            Came.SILENT: "nothing" if self.first_byte_s is None else f"the answer fell silent{events}",
+            Came.STOPPED: "the probe was given up",
+        }[self.came]
+        detail = f" ({self.detail})" if self.came is Came.WRONG else ""
+        return f"{what}, {self.took_s:.2f} s{detail}"
