@@ -27,6 +27,7 @@ class CorruptCrc(Fault):
 
     kind = "corrupt_crc"
     colour = "#35978f"
+    probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 

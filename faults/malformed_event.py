@@ -25,6 +25,7 @@ class MalformedEvent(Fault):
 
     kind = "malformed_event"
     colour = "#80cdc1"
+    probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 

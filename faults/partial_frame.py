@@ -28,6 +28,7 @@ class PartialFrame(Fault):
 
     kind = "partial_frame"
     colour = "#01665e"
+    probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 

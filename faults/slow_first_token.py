@@ -22,6 +22,7 @@ class SlowFirstToken(Fault):
 
     kind = "slow_first_token"
     colour = "#d1e5f0"
+    probe_streams = True
 
     by: Seconds
 

@@ -22,6 +22,7 @@ class SlowTokens(Fault):
 
     kind = "slow_tokens"
     colour = "#92c5de"
+    probe_streams = True
 
     by: Seconds
 
