@@ -41,6 +41,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     selector: str
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
+    plane: str = "mitm"
 
     @property
     def connection_level(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 import msgspec
 
@@ -19,14 +20,27 @@ from drills.events import (
     PlaneTrouble,
 )
 from drills.legs import Leg
-from faults.planes.control import HEARTBEAT_S, Apply, Clear, Heartbeat, PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
+from faults.planes.control import (
+    HEARTBEAT_S,
+    Apply,
+    Clear,
+    Heartbeat,
+    PlaneEvent,
+    PlaneLeg,
+    PlaneReady,
+    PlaneSpec,
+    ToxiSpec,
+)
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
 
 
-class MitmPlane:
-    """A running mitm plane. `emit` receives every event that it reports."""
+class ChildPlane:
+    """A running plane in a process of its own. `emit` receives every event that it reports."""
+
+    what = "plane"
+    module = ""
 
     def __init__(self, child: Child, ready: PlaneReady, clock: Clock, emit: Callable[[AnyEvent], None]) -> None:
         self.ports = ready.ports
@@ -41,25 +55,9 @@ class MitmPlane:
         self._beating = asyncio.create_task(self._beat())
 
     @classmethod
-    async def start(
-        cls, legs: Sequence[Leg], upstream: Mapping[str, int], seed: int, clock: Clock, emit: Callable[[AnyEvent], None]
-    ) -> MitmPlane:
-        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
-        spec = PlaneSpec(
-            origin_s=clock.origin_s,
-            seed=seed,
-            legs=tuple(
-                PlaneLeg(
-                    name=leg.name,
-                    provider=leg.provider,
-                    upstream_scheme="http",
-                    upstream_host="127.0.0.1",
-                    upstream_port=upstream[leg.name],
-                )
-                for leg in legs
-            ),
-        )
-        child = await Child.start("mitm plane", "faults.planes.mitm", spec)
+    async def begin(cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None]) -> Self:
+        """Start the process. Raises `ChildLostError` when it does not come up."""
+        child = await Child.start(cls.what, cls.module, spec)
         try:
             line = await child.first_line(_READY_WITHIN_S)
         except BaseException:
@@ -90,7 +88,7 @@ class MitmPlane:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 await done.wait()
         except TimeoutError:
-            what = f"fault {fault_id}: the plane did not say within {_ANSWER_WITHIN_S:g} s that it is {answer}"
+            what = f"fault {fault_id}: the {self.what} did not say within {_ANSWER_WITHIN_S:g} s that it is {answer}"
             self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=what))
 
     async def _beat(self) -> None:
@@ -113,5 +111,54 @@ class MitmPlane:
             waiting.set()
 
     def _mourn(self, last_words: str) -> None:
-        self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=f"the plane ended: {last_words}"))
+        self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=f"the {self.what} ended: {last_words}"))
         self.lost.set()
+
+
+class MitmPlane(ChildPlane):
+    """The plane for everything that HTTP and connects are about."""
+
+    what = "mitm plane"
+    module = "faults.planes.mitm"
+
+    @classmethod
+    async def start(
+        cls, legs: Sequence[Leg], upstream: Mapping[str, int], seed: int, clock: Clock, emit: Callable[[AnyEvent], None]
+    ) -> MitmPlane:
+        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
+        spec = PlaneSpec(
+            origin_s=clock.origin_s,
+            seed=seed,
+            legs=tuple(
+                PlaneLeg(
+                    name=leg.name,
+                    provider=leg.provider,
+                    upstream_scheme="http",
+                    upstream_host="127.0.0.1",
+                    upstream_port=upstream[leg.name],
+                )
+                for leg in legs
+            ),
+        )
+        return await cls.begin(spec, clock, emit)
+
+
+class ToxiPlane(ChildPlane):
+    """The plane for the bytes on the wire: Toxiproxy in front of another plane's ports."""
+
+    what = "toxiproxy plane"
+    module = "faults.planes.toxi"
+
+    @classmethod
+    async def start(
+        cls, server: str, upstream: Mapping[str, int], clock: Clock, emit: Callable[[AnyEvent], None]
+    ) -> ToxiPlane:
+        """Start a plane with a Toxiproxy server, given as its URL or as the program to start."""
+        there = server.startswith("http:")
+        spec = ToxiSpec(
+            origin_s=clock.origin_s,
+            upstream=dict(upstream),
+            command="" if there else server,
+            url=server if there else "",
+        )
+        return await cls.begin(spec, clock, emit)

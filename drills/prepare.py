@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drills import gateways, providers
+from drills import gateways, providers, toxiproxy_install
 from drills.files import make_folder
 from drills.gateways import command
 from drills.gateways.base import Discovery, Gateway
@@ -42,6 +43,7 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
     scenario, gateway, found, plan = _planned(args, seed, nonce)
     if args.port is not None:
         check_port(args.port)
+    toxiproxy = toxiproxy_for(plan, say)
     version = gateway.prepare(say)
     for note in (*found.notes, *plan.warnings):
         say(f"note: {note}")
@@ -54,7 +56,19 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
         seed=seed,
         folder=make_folder(args.out, Path(scenario.file).stem, gateway.name),
         port=args.port,
+        toxiproxy=toxiproxy,
     )
+
+
+def toxiproxy_for(plan: Plan, say: Callable[[str], None]) -> str:
+    """The Toxiproxy server that a plan needs, empty when it needs none. Raises `UsageProblem` when there is none."""
+    wanted = sorted({fault.kind for fault in plan.faults if fault.plane == "toxi"})
+    if not wanted:
+        return ""
+    try:
+        return toxiproxy_install.prepare(say, os.environ).server
+    except UsageProblem as problem:
+        raise UsageProblem(f"{', '.join(wanted)} needs Toxiproxy: {problem}") from problem
 
 
 def plan_text(args: argparse.Namespace) -> str:

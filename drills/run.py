@@ -14,7 +14,7 @@ import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.load import drive
 from drills.plan import Plan
-from drills.planes import MitmPlane
+from drills.planes import ChildPlane, MitmPlane, ToxiPlane
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
 from drills.scenario import Scenario
@@ -70,6 +70,8 @@ class Job:
     seed: int
     folder: Path
     port: int | None = None
+    toxiproxy: str = ""
+    """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
 
 
 class RunInterrupted(Exception):
@@ -160,7 +162,14 @@ class _Run:
         plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit)
         stack.push_async_callback(plane.end)
         direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
-        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in plane.ports.items()}
+        planes: dict[str, ChildPlane] = {"mitm": plane}
+        ports = dict(plane.ports)
+        if wired := {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}:
+            upstream = {leg: ports[leg] for leg in sorted(wired)}
+            planes["toxi"] = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit)
+            stack.push_async_callback(planes["toxi"].end)
+            ports |= planes["toxi"].ports
+        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         launch = await self._start_gateway(stack, plane_urls)
         callers = Callers(launch, job.found.entry_model, clock)
         stack.push_async_callback(callers.close)
@@ -178,8 +187,8 @@ class _Run:
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
-        await self._timeline(plane, callers)
-        if not plane.lost.is_set():
+        await self._timeline(planes, callers)
+        if not any(one.lost.is_set() for one in planes.values()):
             await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
 
     @contextlib.asynccontextmanager
@@ -246,13 +255,13 @@ class _Run:
         telling = [line.strip() for line in lines if line.strip()]
         return telling[-1][:500] if telling else "it said nothing"
 
-    async def _timeline(self, plane: MitmPlane, callers: Callers) -> None:
+    async def _timeline(self, planes: Mapping[str, ChildPlane], callers: Callers) -> None:
         job, clock = self._job, self._clock
         start_s = clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
         load = asyncio.create_task(drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit))
-        lost = asyncio.create_task(plane.lost.wait())
-        steps = asyncio.create_task(self._steps(plane, start_s))
+        lost = asyncio.create_task(_any_lost(planes))
+        steps = asyncio.create_task(self._steps(planes, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
@@ -266,17 +275,27 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, plane: MitmPlane, start_s: float) -> None:
+    async def _steps(self, planes: Mapping[str, ChildPlane], start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
         for step in self._job.plan.steps:
             await self._clock.sleep_until(start_s + step.at_s)
             if step.action == "phase":
                 self.emit(PhaseStarted(phase=step.name, at_s=self._clock.now_s()))
             elif step.action == "apply":
-                await plane.apply(faults[step.name])
+                await planes[faults[step.name].plane].apply(faults[step.name])
             else:
-                await plane.clear(step.name)
+                await planes[faults[step.name].plane].clear(step.name)
         await self._clock.sleep_until(start_s + self._job.plan.duration_s)
+
+
+async def _any_lost(planes: Mapping[str, ChildPlane]) -> None:
+    """Return when one of the planes is lost."""
+    waiting = [asyncio.create_task(plane.lost.wait()) for plane in planes.values()]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _run_until_signal(job: Job, observe: Observer, say: Say) -> None:

@@ -83,6 +83,46 @@ class StallStream(msgspec.Struct, frozen=True, tag="stall"):
     after_events: int
 
 
+class Toxic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `toxi` fault asks of Toxiproxy. `attributes` are in Toxiproxy's own names and units.
+
+    type: Toxiproxy's name of the toxic, or `DOWN` for a proxy that is disabled.
+    stream: `downstream` is what the leg sends to the gateway, `upstream` what the gateway sends to the leg.
+    cuts: whether the connections that are open when the fault begins must be closed, because the toxic would not act
+    on them as it acts on new ones.
+    """
+
+    type: str
+    stream: str = "downstream"
+    attributes: dict[str, int] = msgspec.field(default_factory=dict)
+    cuts: bool = False
+
+
+DOWN = "down"
+
+
+class Deed(enum.StrEnum):
+    """What can be done to the gateway's process group."""
+
+    KILL = "kill"
+    """SIGKILL."""
+    STOP = "stop"
+    """SIGTERM, and SIGKILL when that does not help."""
+    START = "start"
+    """The same command again, in the same environment."""
+    PAUSE = "pause"
+    """SIGSTOP."""
+    RESUME = "resume"
+    """SIGCONT."""
+
+
+class Deeds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `process` fault does to the gateway when it begins, and what undoes it when it ends."""
+
+    begin: tuple[Deed, ...]
+    end: tuple[Deed, ...]
+
+
 Decision = Proceed | Delay | Hang | Reset | Answer | CutStream | StallStream
 
 
@@ -102,6 +142,17 @@ class Fault:
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""
         return Proceed()
+
+    plane: ClassVar[str] = "mitm"
+    """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
+
+    def toxic(self) -> Toxic | None:
+        """What a fault of the plane `toxi` asks of Toxiproxy."""
+        return None
+
+    def deeds(self) -> Deeds | None:
+        """What a fault of the plane `process` does to the gateway."""
+        return None
 
 
 @cache

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from faults.base import (
+    DOWN,
     Answer,
     Connections,
     CutStream,
     Decision,
+    Deeds,
     Delay,
     Fault,
     Hang,
@@ -20,6 +22,7 @@ from faults.base import (
     RequestSeen,
     Reset,
     StallStream,
+    Toxic,
     kinds,
 )
 from faults.blackhole import Blackhole
@@ -32,10 +35,48 @@ from faults.reset import Resetting
 from faults.slow import Slow
 from faults.stall import Stall
 from faults.status import Status
+from faults.wire_bandwidth import WireBandwidth
+from faults.wire_down import WireDown
+from faults.wire_latency import WireLatency
+from faults.wire_limit_data import WireLimitData
+from faults.wire_reset import WireReset
+from faults.wire_slicer import WireSlicer
+from faults.wire_slow_close import WireSlowClose
+from faults.wire_timeout import WireTimeout
 
 WHOLE = RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=False, index=0)
 STREAM = msgspec.structs.replace(WHOLE, stream=True)
 OPEN, REFUSED, BLACKHOLED = Connections.OPEN, Connections.REFUSED, Connections.BLACKHOLED
+
+WIRE: dict[Fault, Toxic] = {
+    # Milliseconds.
+    WireLatency(latency=0.3, jitter=0.0504): Toxic(type="latency", attributes={"latency": 300, "jitter": 50}),
+    # KB/s.
+    WireBandwidth(kilobytes_per_s=7): Toxic(type="bandwidth", attributes={"rate": 7}),
+    # Bytes, and microseconds.
+    WireSlicer(average_size=9, delay=0.002): Toxic(
+        type="slicer", attributes={"average_size": 9, "size_variation": 0, "delay": 2000}
+    ),
+    # Milliseconds.
+    WireSlowClose(delay=1.5): Toxic(type="slow_close", attributes={"delay": 1500}),
+    # Bytes.
+    WireLimitData(bytes=77): Toxic(type="limit_data", attributes={"bytes": 77}),
+    # Milliseconds.
+    WireTimeout(timeout=2): Toxic(type="timeout", attributes={"timeout": 2000}),
+    # At once, and open connections are closed because Toxiproxy cannot reset them.
+    WireReset(): Toxic(type="reset_peer", attributes={"timeout": 0}, cuts=True),
+}
+PROCESS: dict[Fault, Deeds] = {}
+
+
+def test_what_toxiproxy_is_asked_for() -> None:
+    """Each fault on the wire is one toxic, in Toxiproxy's units; a line that is down is none."""
+    assert {fault: fault.toxic() for fault in WIRE} == WIRE
+    assert WireDown().toxic() == Toxic(type=DOWN)
+    assert {type(fault) for fault in (*WIRE, WireDown())} == {cls for cls in kinds().values() if cls.plane == "toxi"}
+    with pytest.raises(ValueError, match="the jitter cannot be larger than the latency"):
+        WireLatency(latency=0.1, jitter=0.2)
+
 
 DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
     # Nothing listens: no request gets as far as a decision.
@@ -60,6 +101,10 @@ DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
     (Stall(), OPEN, Proceed(), StallStream(4)),
     # Streams fall silent after nine events.
     (Stall(after=9), OPEN, Proceed(), StallStream(9)),
+    # What happens on the wire is no decision about a request.
+    *((fault, OPEN, Proceed(), Proceed()) for fault in (*WIRE, *PROCESS)),
+    # Nothing listens, with Toxiproxy as with the mitm plane.
+    (WireDown(), REFUSED, Proceed(), Proceed()),
 ]
 
 

@@ -1,0 +1,32 @@
+"""wire_timeout: answers vanish, and then the connection ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from drills.units import Seconds
+from faults.base import Fault, Toxic
+
+
+@dataclass(frozen=True)
+class WireTimeout(Fault):
+    """Requests reach the leg, its answers vanish, and connections are closed after a while. Carried out by Toxiproxy.
+
+    The provider works and bills; the gateway waits. Open connections meet it at once. What vanished cannot come back,
+    so the end of the fault closes every connection that met it.
+
+    timeout: how long a connection stays silent before it is closed.
+    """
+
+    kind = "wire_timeout"
+    colour = "#993404"
+    plane = "toxi"
+
+    timeout: Annotated[Seconds, msgspec.Meta(ge=0.001, le=600)]
+
+    def toxic(self) -> Toxic:
+        """Drop downstream, and close after the timeout in milliseconds."""
+        return Toxic(type="timeout", attributes={"timeout": round(self.timeout * 1000)})
