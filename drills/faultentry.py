@@ -14,13 +14,16 @@ from typing import ClassVar, Self
 from drills.binding import bind_together, fields_of, near
 from drills.legs import ROLES, SELECTOR_KEYS, Selector
 from drills.problems import Place, Problem, choices
-from drills.yamlsource import MappingNode, Node, is_null, place_of, shown
+from drills.yamlsource import MappingNode, Node, ScalarNode, is_null, place_of, shown
 from faults.base import Fault, kinds
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFault:
-    """An entry of `faults`: one fault kind, and below it the selector's keys together with the fault's settings."""
+    """An entry of `faults`: one fault kind, and below it the selector's keys together with the fault's settings.
+
+    A fault on the gateway itself has no selector.
+    """
 
     noun: ClassVar[str] = "a fault"
 
@@ -39,6 +42,9 @@ class WrittenFault:
             problems.append(Problem(what, node.place))
             return None
         key, value = node.entries[0]
+        cls_of = catalogue().get(key.text)
+        if cls_of is not None and cls_of.plane == "process":
+            return cls._on_gateway(key, value, cls_of, problems)
         if key.text not in catalogue():
             what = f"unknown fault {shown(key.text)}; {choices(key.text[:60], catalogue())}"
             problems.append(Problem(what, key.place))
@@ -55,6 +61,20 @@ class WrittenFault:
         selector, fault = bound
         problems.extend(_unknown_roles(value, selector))
         return cls(kind=key.text, fault=fault, selector=selector, place=key.place) if len(problems) == before else None
+
+    @classmethod
+    def _on_gateway(cls, key: ScalarNode, value: Node, fault_cls: type[Fault], problems: list[Problem]) -> Self | None:
+        """A fault on the gateway itself, which has settings and no selector: `- gateway_pause: {}`."""
+        if is_null(value):
+            problems.append(Problem(f"fault {key.text!r} has no value; write `{key.text}: {{}}`", key.place))
+            return None
+        selecting = [k for k, _ in value.entries if k.text in SELECTOR_KEYS] if isinstance(value, MappingNode) else []
+        if selecting:
+            what = f"fault {key.text!r} hits the gateway itself and takes no"
+            problems.extend(Problem(f"{what} {one.text!r}; write `{key.text}: {{}}`", one.place) for one in selecting)
+            return None
+        bound = bind_together(value, (fault_cls,), problems, f"fault {key.text!r}")
+        return None if bound is None else cls(kind=key.text, fault=bound[0], selector=Selector(), place=key.place)
 
 
 def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:

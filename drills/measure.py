@@ -238,9 +238,18 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
 
 
 def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:
-    """Of a fault on the gateway itself: requests due while it was on that were not answered well."""
+    """Of a fault on the gateway itself: requests due while it was on that were not answered well, or that the gateway
+    began to work on only when it was over.
+    """
     if fault.effective is None:
         return 0
     end_s = fault.cleared_s if fault.cleared_s is not None else switchover.last_s(ledger)
     window = [r for r in ledger.requests if r.sent_s is not None and fault.effective.began_s <= r.due_s < end_s]
-    return sum(1 for r in window if not r.good)
+    return sum(1 for r in window if not r.good or (r.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(r, end_s)))
+
+
+_HELD_AT_LEAST_S = 0.05
+
+
+def _begun_after(request: Request, time_s: float) -> bool:
+    return bool(request.attempts) and request.attempts[0].received_s >= time_s

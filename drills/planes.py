@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
@@ -34,6 +34,18 @@ from faults.planes.control import (
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
+
+
+class FaultPlane(Protocol):
+    """What the runner needs of a plane. `lost` is set when it can carry nothing out any more."""
+
+    lost: asyncio.Event
+
+    async def apply(self, fault: FaultPlan) -> None:
+        """Put a fault on; returns when it is effective."""
+
+    async def clear(self, fault_id: str) -> None:
+        """Take a fault off; returns when it is cleared."""
 
 
 class ChildPlane:

@@ -102,7 +102,9 @@ def plan_text(args: argparse.Namespace) -> str:
     faults = {fault.id: fault for fault in plan.faults}
     for phase in plan.phases:
         lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s")
-        lines += [f"            {faults[id_].kind} on {', '.join(faults[id_].legs)}" for id_ in phase.faults]
+        lines += [
+            f"            {faults[id_].kind} on {', '.join(faults[id_].legs) or 'the gateway'}" for id_ in phase.faults
+        ]
     lines += ["", *(f"note: {note}" for note in (*found.notes, *plan.warnings))]
     return "\n".join(lines).rstrip()
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import random
 import secrets
 import signal
 import socket
@@ -35,12 +36,13 @@ from drills.events import (
     RunStarted,
     TimelineStarted,
 )
+from drills.gatewayplane import GatewayPlane
 from drills.gateways.base import Discovery, Gateway, Launch
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.load import drive
 from drills.plan import Plan
-from drills.planes import ChildPlane, MitmPlane, ToxiPlane
+from drills.planes import FaultPlane, MitmPlane, ToxiPlane
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
 from drills.scenario import Scenario
@@ -162,15 +164,19 @@ class _Run:
         plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit)
         stack.push_async_callback(plane.end)
         direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
-        planes: dict[str, ChildPlane] = {"mitm": plane}
+        planes: dict[str, FaultPlane] = {"mitm": plane}
         ports = dict(plane.ports)
         if wired := {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}:
             upstream = {leg: ports[leg] for leg in sorted(wired)}
-            planes["toxi"] = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit)
-            stack.push_async_callback(planes["toxi"].end)
-            ports |= planes["toxi"].ports
+            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit)
+            stack.push_async_callback(toxi.end)
+            planes["toxi"] = toxi
+            ports |= toxi.ports
         plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-        launch = await self._start_gateway(stack, plane_urls)
+        gateway = GatewayPlane(clock, self.emit)
+        if any(fault.plane == "process" for fault in job.plan.faults):
+            planes["process"] = gateway
+        launch = await self._start_gateway(stack, plane_urls, gateway)
         callers = Callers(launch, job.found.entry_model, clock)
         stack.push_async_callback(callers.close)
         prober = Prober(clock, PROBE_WITHIN_S)
@@ -206,9 +212,11 @@ class _Run:
         finally:
             await child.end()
 
-    async def _start_gateway(self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str]) -> Launch:
+    async def _start_gateway(
+        self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
+    ) -> Launch:
         job = self._job
-        port = job.port if job.port is not None else free_port()
+        port = job.port if job.port is not None else lasting_port()
         private = Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}"
         launch = job.gateway.launch(job.found, leg_urls, port, private)
         self._redactor.learn(launch.secrets)
@@ -217,8 +225,8 @@ class _Run:
         keep = Keep(
             argv=launch.argv, env=launch.env, cwd=launch.cwd or str(private), private=str(private), files=launch.files
         )
-        child = await Child.start(job.gateway.name, "drills.keeper", keep)
-        stack.push_async_callback(self._stop_gateway, child)
+        child = await plane.start(job.gateway.name, keep)
+        stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
 
         def on_end(_last_words: str) -> None:
@@ -230,7 +238,8 @@ class _Run:
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
         return launch
 
-    async def _stop_gateway(self, child: Child) -> None:
+    async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
+        await plane.end()
         await child.end()
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopped"))
 
@@ -255,7 +264,7 @@ class _Run:
         telling = [line.strip() for line in lines if line.strip()]
         return telling[-1][:500] if telling else "it said nothing"
 
-    async def _timeline(self, planes: Mapping[str, ChildPlane], callers: Callers) -> None:
+    async def _timeline(self, planes: Mapping[str, FaultPlane], callers: Callers) -> None:
         job, clock = self._job, self._clock
         start_s = clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
@@ -275,7 +284,7 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, planes: Mapping[str, ChildPlane], start_s: float) -> None:
+    async def _steps(self, planes: Mapping[str, FaultPlane], start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
         for step in self._job.plan.steps:
             await self._clock.sleep_until(start_s + step.at_s)
@@ -288,7 +297,7 @@ class _Run:
         await self._clock.sleep_until(start_s + self._job.plan.duration_s)
 
 
-async def _any_lost(planes: Mapping[str, ChildPlane]) -> None:
+async def _any_lost(planes: Mapping[str, FaultPlane]) -> None:
     """Return when one of the planes is lost."""
     waiting = [asyncio.create_task(plane.lost.wait()) for plane in planes.values()]
     try:
@@ -331,6 +340,25 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def lasting_port() -> int:
+    """A loopback port that is free now and, where possible, stays so while nobody listens on it.
+
+    The kernel gives the ports of a certain range to outgoing connections: one of those could sit on the port of a
+    gateway that is being restarted. Source: ip(7), ip_local_port_range.
+    """
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        return free_port()
+    for _ in range(50):
+        port = random.randrange(10_000, first) if first > 11_000 else 0
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            found: int = sock.getsockname()[1]
+            return found
+    return free_port()
 
 
 def check_port(port: int) -> None:

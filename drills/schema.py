@@ -131,6 +131,9 @@ def _fault() -> Schema:
     """An entry of `faults`: one of the catalogue's kinds, with at least one selector key."""
     properties = {}
     for kind, cls in catalogue().items():
+        if cls.plane == "process":
+            properties[kind] = _mapping((cls,))
+            continue
         schema = _mapping((Selector, cls))
         for key in _ROLE_KEYS:
             schema["properties"][key] |= {"examples": list(ROLES)}

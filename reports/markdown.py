@@ -206,7 +206,7 @@ def _legs(result: Result) -> str:
             markdown(fault.id),
             markdown(fault.kind),
             markdown(fault.selector),
-            markdown(", ".join(fault.legs)),
+            markdown(", ".join(fault.legs) or "the gateway"),
             seconds(fault.effective_s),
             seconds(fault.cleared_s),
             str(fault.touched_requests),

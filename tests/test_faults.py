@@ -14,6 +14,7 @@ from faults.base import (
     Connections,
     CutStream,
     Decision,
+    Deed,
     Deeds,
     Delay,
     Fault,
@@ -27,6 +28,9 @@ from faults.base import (
 )
 from faults.blackhole import Blackhole
 from faults.cut import Cut
+from faults.gateway_kill import GatewayKill
+from faults.gateway_pause import GatewayPause
+from faults.gateway_restart import GatewayRestart
 from faults.hang import Hanging
 from faults.planes.board import Board, Step
 from faults.planes.connects import parse
@@ -66,7 +70,14 @@ WIRE: dict[Fault, Toxic] = {
     # At once, and open connections are closed because Toxiproxy cannot reset them.
     WireReset(): Toxic(type="reset_peer", attributes={"timeout": 0}, cuts=True),
 }
-PROCESS: dict[Fault, Deeds] = {}
+PROCESS: dict[Fault, Deeds] = {
+    # It is started again when the fault ends.
+    GatewayKill(): Deeds(begin=(Deed.KILL,), end=(Deed.START,)),
+    # It goes on when the fault ends.
+    GatewayPause(): Deeds(begin=(Deed.PAUSE,), end=(Deed.RESUME,)),
+    # All happens at the beginning.
+    GatewayRestart(): Deeds(begin=(Deed.STOP, Deed.START), end=()),
+}
 
 
 def test_what_toxiproxy_is_asked_for() -> None:
@@ -76,6 +87,12 @@ def test_what_toxiproxy_is_asked_for() -> None:
     assert {type(fault) for fault in (*WIRE, WireDown())} == {cls for cls in kinds().values() if cls.plane == "toxi"}
     with pytest.raises(ValueError, match="the jitter cannot be larger than the latency"):
         WireLatency(latency=0.1, jitter=0.2)
+
+
+def test_what_is_done_to_the_gateway() -> None:
+    """Each fault on the gateway is done and undone by its keeper."""
+    assert {fault: fault.deeds() for fault in PROCESS} == PROCESS
+    assert {type(fault) for fault in PROCESS} == {cls for cls in kinds().values() if cls.plane == "process"}
 
 
 DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [

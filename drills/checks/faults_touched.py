@@ -32,7 +32,7 @@ def _judge(measured: Measured) -> CheckPart:
         verdict=Verdict.INVALID,
         expected=expected,
         observed=observed,
-        evidence=tuple(f"fault {fault.id} on {', '.join(fault.legs)}" for fault in missed),
+        evidence=tuple(f"fault {fault.id} on {', '.join(fault.legs) or 'the gateway'}" for fault in missed),
         advice="The gateway sent nothing to these legs while the fault was on. Select legs that carry traffic then.",
     )
 
