@@ -38,6 +38,8 @@ SCRIPTED = Path(__file__).parent / "calibration" / "scripted.yaml"
 BODY = b"x" * 4000
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n" + BODY
 LATE_S = 0.3
+TRIES = 3
+"""A run on a machine too busy to send on time is invalid by its own word, and is repeated."""
 
 
 @pytest.fixture(scope="session")
@@ -541,7 +543,10 @@ ENV = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 def test_a_drill_with_a_fault_on_the_wire(fault: str, server: str, tmp_path: Path) -> None:
     """Real load through the chain: requests meet the fault, the standby answers, the leg serves again."""
     assert server
-    ran = drill(*prepared(tmp_path, fault), cwd=tmp_path, env=ENV)
+    for _ in range(TRIES):
+        ran = drill(*prepared(tmp_path, fault), cwd=tmp_path, env=ENV)
+        if not all(reason.startswith("load generator") for reason in ran.result.reasons):
+            break
     assert ran.result.verdict is Verdict.PASS, (ran.result.reasons, ran.err)
     [found] = ran.result.faults
     assert found.touched_requests > 5
