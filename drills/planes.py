@@ -53,6 +53,7 @@ class ChildPlane:
 
     what = "plane"
     module = ""
+    answer_within_s = _ANSWER_WITHIN_S
 
     def __init__(self, child: Child, ready: PlaneReady, clock: Clock, emit: Callable[[AnyEvent], None]) -> None:
         self.ports = ready.ports
@@ -97,10 +98,12 @@ class ChildPlane:
         done = self._answers[answer, fault_id] = asyncio.Event()
         self._child.send(command)
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
+            async with asyncio.timeout(self.answer_within_s):
                 await done.wait()
         except TimeoutError:
-            what = f"fault {fault_id}: the {self.what} did not say within {_ANSWER_WITHIN_S:g} s that it is {answer}"
+            what = (
+                f"fault {fault_id}: the {self.what} did not say within {self.answer_within_s:g} s that it is {answer}"
+            )
             self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=what))
 
     async def _beat(self) -> None:
@@ -160,6 +163,7 @@ class ToxiPlane(ChildPlane):
 
     what = "toxiproxy plane"
     module = "faults.planes.toxi"
+    answer_within_s = 5.0  # a second and more for each line with a caller that does not read
 
     @classmethod
     async def start(

@@ -240,7 +240,7 @@ def test_a_gateway_that_restarts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
 def test_a_paused_gateway_dies_with_the_drill(sig: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C and SIGKILL while it is paused: no process is left 5 s later."""
-    with start(*prepared(tmp_path, "gateway_pause"), cwd=tmp_path) as process:
+    with start(*prepared(tmp_path, "gateway_pause"), cwd=tmp_path, env=ENV) as process:
         until_line(process, "is on (the gateway)", 30)
         found = descendants(process.pid)
         assert len(found) >= 4

@@ -100,11 +100,20 @@ class Line:
 
     def put_on(self, fault: str, toxic: Toxic) -> int:
         """Put a fault on; how many connections were cut by that."""
-        cut = self._connections() if toxic.cuts or toxic.type == DOWN else 0
+        open_now = self._connections()
         self._on[fault] = toxic
+        try:
+            self._add(fault, toxic)
+        except ServerError:
+            # A connection whose reader does not read holds the lock that adding a toxic needs.
+            self._renew()
+            return open_now
+        return open_now if toxic.cuts or toxic.type == DOWN else 0
+
+    def _add(self, fault: str, toxic: Toxic) -> None:
         if toxic.type == DOWN:
             self._enable(False)
-            return cut
+            return
         _within(
             lambda: self._proxy.add_toxic(
                 name=fault, type=toxic.type, stream=toxic.stream, attributes=toxic.attributes, toxicity=1.0
@@ -114,7 +123,6 @@ class Line:
             raise ServerError(f"Toxiproxy has no toxic {fault} after it was added")
         if toxic.cuts:
             self._cut()
-        return cut
 
     def take_off(self, fault: str) -> None:
         """Take a fault off, also one that was put on by half."""
@@ -130,7 +138,7 @@ class Line:
             if toxic.cuts:
                 self._cut()
         except ServerError:
-            # A toxic that is stuck in a connection holds the lock that removing it needs.
+            # The same lock is needed to take a toxic off.
             self._renew()
 
     @property
@@ -153,9 +161,8 @@ class Line:
         """A new proxy in the place of the old one, with what is still to be on it."""
         _within(self._proxy.destroy)
         self._proxy = self._create()
-        left, self._on = self._on, {}
-        for fault, toxic in left.items():
-            self.put_on(fault, toxic)
+        for fault, toxic in self._on.items():
+            self._add(fault, toxic)
 
     def close(self) -> None:
         """Delete the proxy, with all that is on it, and give the port up."""
