@@ -38,8 +38,8 @@ class Child:
         self.ending = False
 
     @classmethod
-    async def start(cls, name: str, module: str, first: msgspec.Struct) -> Child:
-        """Start a module and send it its first line. Raises `OSError` when the process cannot be started."""
+    async def start(cls, name: str, module: str, first: msgspec.Struct, pass_fds: tuple[int, ...] = ()) -> Child:
+        """Start a module and send it its first line; it inherits `pass_fds`. Raises `OSError` when it cannot start."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -49,6 +49,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            pass_fds=pass_fds,
             limit=_LINE_AT_MOST,
         )
         child = cls(name, process)

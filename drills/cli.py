@@ -95,6 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(command=_check)
 
+    setup = commands.add_parser("setup", help="install what only some drills need", allow_abbrev=False)
+    setup.add_argument("what", choices=("toxiproxy",), help="found where it is installed, or built once with Go")
+    setup.set_defaults(command=_setup)
+
+    doctor = commands.add_parser("doctor", help="what is there, and what is missing", allow_abbrev=False)
+    doctor.add_argument("--json", action="store_true", help="print it as JSON")
+    doctor.set_defaults(command=_doctor)
+
     listing = commands.add_parser("list", help="what there is", allow_abbrev=False)
     listing.add_argument("what", choices=("scenarios", "faults", "gateways", "providers"))
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
@@ -186,6 +194,21 @@ def _check(args: argparse.Namespace) -> int:
         print(f"drill: {why}", file=sys.stderr)
         return 3
     return result.exit_code
+
+
+def _setup(_args: argparse.Namespace) -> int:
+    from drills import toxiproxy_install  # noqa: PLC0415
+
+    found = toxiproxy_install.prepare(lambda line: print(line, file=sys.stderr), os.environ)
+    print(f"Toxiproxy {found.version}: {found.server} ({found.origin})")
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from drills import doctor  # noqa: PLC0415
+
+    print(doctor.render(doctor.look(os.environ), as_json=args.json))
+    return 0
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import struct
+import sys
+from typing import Any
 
 import httpx
 import msgspec
@@ -245,12 +248,21 @@ class _Proving:
         self.headers: tuple[tuple[str, str], ...] = ()
         self.first_byte_s: float | None = None
         self.body = b""
+        self.piece_size: float | None = None
         self.detail = ""
+        self.to_end = False
+        self.stream: Any = None
 
     async def trace(self, name: str, _info: object) -> None:
-        """Steps as httpx reports them; the one that matters is that the request began to go out."""
+        """Steps as httpx reports them: the request begins to go out; the whole body is there, and the connection is
+        not closed yet, so that its end can be waited for.
+        """
         if name.endswith("send_request_headers.started"):
             self.written = True
+        elif name.endswith("receive_response_body.complete") and self.stream is not None:
+            self.piece_size = _piece_size(self.stream)
+            while self.to_end and await self.stream.read(65536):
+                pass
 
     def proof(self, done_s: float) -> Proof:
         """What it came to."""
@@ -261,9 +273,27 @@ class _Proving:
             status=self.status,
             headers=self.headers,
             body=self.body,
+            piece_size=self.piece_size,
             detail=self.detail,
         )
         return Proof(sent_s=self.sent_s, done_s=done_s, port=self.port, outcome=outcome)
+
+
+_BYTES_RECEIVED, _DATA_SEGMENTS = 128, 152
+"""Where `struct tcp_info` has tcpi_bytes_received (u64) and tcpi_data_segs_in (u32). Source: linux/tcp.h."""
+
+
+def _piece_size(stream: Any) -> float | None:  # noqa: ANN401  httpcore's stream, which has no public type
+    """Bytes per data segment that a connection received, as the kernel counts; None where it does not."""
+    sock = stream.get_extra_info("socket")
+    if sock is None or sys.platform != "linux":
+        return None
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    if len(info) < _DATA_SEGMENTS + 4:
+        return None
+    [size] = struct.unpack_from("=Q", info, _BYTES_RECEIVED)
+    [segments] = struct.unpack_from("=I", info, _DATA_SEGMENTS)
+    return size / segments if segments else None
 
 
 class FaultProber:
@@ -278,9 +308,13 @@ class FaultProber:
         """Close every connection."""
         await self._client.aclose()
 
-    async def send(self, url: str, request: ProbeRequest, within_s: float) -> Proof:
-        """Send a probe to a base URL on loopback. Never raises; a cancelled probe is one that was given up."""
+    async def send(self, url: str, request: ProbeRequest, within_s: float, *, to_end: bool = False) -> Proof:
+        """Send a probe to a base URL on loopback. Never raises; a cancelled probe is one that was given up.
+
+        to_end: ask that the connection ends with the answer, and take the probe for done only then.
+        """
         seen = _Proving(self._clock.now_s())
+        seen.to_end = to_end
         try:
             async with asyncio.timeout(within_s):
                 await self._connect(seen, url)
@@ -310,10 +344,11 @@ class FaultProber:
         async with self._client.stream(
             request.method,
             url + request.path,
-            headers=list(request.headers),
+            headers=[*request.headers, *([("connection", "close")] if seen.to_end else [])],
             content=request.body,
             extensions={"trace": seen.trace},
         ) as response:
+            seen.stream = response.extensions.get("network_stream")
             seen.status = response.status_code
             seen.headers = tuple(response.headers.items())
             async for data in response.aiter_bytes():

@@ -51,6 +51,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
     shape: shapes.Shape | None = None
+    plane: str = "mitm"
 
     @property
     def connection_level(self) -> bool:
@@ -305,8 +306,15 @@ class When(enum.StrEnum):
     AFTER = "after"
 
 
+THE_GATEWAY = "the gateway"
+"""Where a leg's name stands, for faults that hit the gateway itself and no leg."""
+
+
 class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
     """A probe of a faulted leg, sent past the gateway: what shows that a fault was not there, was there, is gone.
+
+    Of a fault on the gateway itself, whose `leg` is `THE_GATEWAY`: before, a probe through the gateway; during and
+    after, what the kernel said of its process, read by its keeper. These have no id and no port.
 
     A probe that did not prove it may have been repeated; one probe may speak for several faults that have ended. id,
     port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg, so

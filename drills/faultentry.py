@@ -13,14 +13,17 @@ from typing import ClassVar, Self
 from drills.binding import bind_together, fields_of, near
 from drills.legs import ROLES, SELECTOR_KEYS, Selector, is_role
 from drills.problems import Place, Problem, choices
-from drills.yamlsource import MappingNode, Node, is_null, place_of, shown
+from drills.yamlsource import MappingNode, Node, ScalarNode, is_null, place_of, shown
 from faults.base import Connections, Fault, kinds
 from faults.shapes import SHAPE_KEYS, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFault:
-    """An entry of `faults`: one fault kind, and below it the selector's keys, the fault's settings and its shape."""
+    """An entry of `faults`: one fault kind, and below it the selector's keys, the fault's settings and its shape.
+
+    A fault on the gateway itself has no selector and no shape; faults on the wire and of connections have no shape.
+    """
 
     noun: ClassVar[str] = "a fault"
 
@@ -31,7 +34,7 @@ class WrittenFault:
     shape: Shape | None = None
 
     @classmethod
-    def from_node(cls, node: Node, problems: list[Problem]) -> Self | None:
+    def from_node(cls, node: Node, problems: list[Problem]) -> Self | None:  # noqa: PLR0911  one return for each mistake
         """The fault of one entry; None with the problems added."""
         if not isinstance(node, MappingNode) or len(node.entries) != 1:
             what = "a fault is one kind with its legs and settings, such as `- blackhole: {role: primary}`"
@@ -40,6 +43,9 @@ class WrittenFault:
             problems.append(Problem(what, node.place))
             return None
         key, value = node.entries[0]
+        cls_of = catalogue().get(key.text)
+        if cls_of is not None and cls_of.plane == "process":
+            return cls._on_gateway(key, value, cls_of, problems)
         if key.text not in catalogue():
             what = f"unknown fault {shown(key.text)}; {choices(key.text[:60], catalogue())}"
             problems.append(Problem(what, key.place))
@@ -62,6 +68,23 @@ class WrittenFault:
             kind=key.text, fault=fault, selector=selector, place=key.place, shape=None if shape == Shape() else shape
         )
 
+    @classmethod
+    def _on_gateway(cls, key: ScalarNode, value: Node, fault_cls: type[Fault], problems: list[Problem]) -> Self | None:
+        """A fault on the gateway itself, which has settings and no selector: `- gateway_pause: {}`."""
+        if is_null(value):
+            problems.append(Problem(f"fault {key.text!r} has no value; write `{key.text}: {{}}`", key.place))
+            return None
+        selecting = [k for k, _ in value.entries if k.text in SELECTOR_KEYS] if isinstance(value, MappingNode) else []
+        if selecting:
+            what = f"fault {key.text!r} hits the gateway itself and takes no"
+            problems.extend(Problem(f"{what} {one.text!r}; write `{key.text}: {{}}`", one.place) for one in selecting)
+            return None
+        if shaping := list(_shapeless(value, key.text, fault_cls)):
+            problems.extend(shaping)
+            return None
+        bound = bind_together(value, (fault_cls,), problems, f"fault {key.text!r}")
+        return None if bound is None else cls(kind=key.text, fault=bound[0], selector=Selector(), place=key.place)
+
 
 def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
     """Whether a selector key is there, be it with a typo: that is reported as an unknown key."""
@@ -69,14 +92,28 @@ def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
     return any(near(key.text, SELECTOR_KEYS) for key, _ in node.entries if key.text not in settings)
 
 
-def _shapeless(node: Node, kind: str, fault: Fault) -> Iterator[Problem]:
-    """A port is open or it is not: which requests a fault of connections hits cannot be chosen."""
-    if fault.connections() is Connections.OPEN or not isinstance(node, MappingNode):
+_INSTEAD = "phases with and without it"
+_SHAPELESS_PLANES = {
+    "toxi": ("one of the wire, which knows no requests", f"use 'slow', 'bandwidth' or 'reset', or {_INSTEAD}"),
+    "process": ("one of the gateway itself", f"use {_INSTEAD}"),
+}
+
+
+def _shapeless(node: Node, kind: str, fault: Fault | type[Fault]) -> Iterator[Problem]:
+    """Which requests a fault hits can be chosen only where it sees requests: a port is open or it is not, a line has no
+    requests, and a gateway runs or it does not.
+    """
+    if not isinstance(node, MappingNode):
+        return
+    if fault.plane in _SHAPELESS_PLANES:
+        is_one, instead = _SHAPELESS_PLANES[fault.plane]
+    elif isinstance(fault, Fault) and fault.connections() is not Connections.OPEN:
+        is_one, instead = "one of connections", f"use 'status', 'hang' or 'reset', or {_INSTEAD}"
+    else:
         return
     for key, _ in node.entries:
         if key.text in SHAPE_KEYS:
-            what = f"{key.text!r} shapes faults of requests, and {kind!r} is one of connections"
-            yield Problem(f"{what}; use 'status', 'hang' or 'reset', or phases with and without it", key.place)
+            yield Problem(f"{key.text!r} shapes faults of requests, and {kind!r} is {is_one}; {instead}", key.place)
 
 
 def _unknown_roles(node: Node, selector: Selector) -> Iterator[Problem]:

@@ -44,6 +44,8 @@ class Attempt:
 
     seen: AttemptReceived
     done: AttemptDone | None
+    on_the_wire: tuple[str, ...] = ()
+    """Faults of the Toxiproxy plane that were at its leg while it was under way; it sees no requests."""
 
     @property
     def leg(self) -> str:
@@ -58,7 +60,7 @@ class Attempt:
     @property
     def faults(self) -> tuple[str, ...]:
         """Ids of the faults that touched it."""
-        return self.done.faults if self.done else ()
+        return (*self.on_the_wire, *(self.done.faults if self.done else ()))
 
     @property
     def result(self) -> str:
@@ -247,10 +249,11 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     raw = _sort(events)
     by_id: dict[str, list[Attempt]] = defaultdict(list)
     for number, seen in sorted(raw.received.items()):
-        by_id[seen.id].append(Attempt(seen, raw.finished.get(number)))
+        done = raw.finished.get(number)
+        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(header, raw, seen, done))))
     requests = _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
-    probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs}
+    probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs if proof.id}
     rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
@@ -322,6 +325,19 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
         late_token = token_limit_s is not None and token_s is not None and token_s > token_limit_s
         slow = request.ok and (late or late_token)
         yield replace(request, slow=True) if slow else request
+
+
+def _on_the_wire(header: RunStarted, raw: _Raw, seen: AttemptReceived, done: AttemptDone | None) -> Iterable[str]:
+    """Faults at the leg during an attempt; one that was put on while it was answered whole may have missed it."""
+    for fault in header.faults:
+        effective, cleared = raw.effective.get(fault.id), raw.cleared.get(fault.id)
+        if fault.plane != "toxi" or seen.leg not in fault.legs or effective is None:
+            continue
+        whole = done is not None and done.result is AttemptResult.ANSWERED
+        ends_s = float("inf") if done is None else done.done_s
+        begins_s = effective.at_s if whole else effective.began_s
+        if ends_s >= begins_s and (cleared is None or seen.received_s < cleared.began_s):
+            yield fault.id
 
 
 def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:

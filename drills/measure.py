@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from drills import failback, switchover
-from drills.events import FaultProof, Via, When
+from drills.events import THE_GATEWAY, FaultProof, Via, When
 from drills.ledger import FaultRecord, Ledger, Request
 from drills.outcomes import Outcome
 from drills.result import (
@@ -98,15 +98,15 @@ def _requests(ledger: Ledger) -> Requests:
 
 def broken_streams(ledger: Ledger) -> tuple[Request, ...]:
     """Streams that were being received when a fault struck and ended in an error that the caller could see."""
-    onsets = [fault.effective_s for fault in ledger.faults if fault.effective_s is not None]
-    return tuple(request for request in ledger.requests if any(_broken_by(request, onset_s) for onset_s in onsets))
+    onsets = [(fault.effective.began_s, fault.effective.at_s) for fault in ledger.faults if fault.effective is not None]
+    return tuple(request for request in ledger.requests if any(_broken_by(request, *onset) for onset in onsets))
 
 
-def _broken_by(request: Request, onset_s: float) -> bool:
+def _broken_by(request: Request, began_s: float, at_s: float) -> bool:
     done = request.done
     if done is None or not request.stream or request.outcome is not Outcome.FAILED or done.first_token_s is None:
         return False
-    return done.first_token_s <= onset_s <= done.done_s
+    return done.first_token_s <= at_s and began_s <= done.done_s
 
 
 def _attempts(ledger: Ledger) -> Attempts:
@@ -225,8 +225,12 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         held_connections=effective.held if effective else 0,
         hung_connects=len(fault.hung_connects),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
-        proof=tuple(_proof(ledger, fault, leg) for leg in fault.plan.legs),
+        proof=tuple(_proof(ledger, fault, leg) for leg in _proven_at(fault)),
     )
+
+
+def _proven_at(fault: FaultRecord) -> tuple[str, ...]:
+    return (THE_GATEWAY,) if fault.plan.plane == "process" else fault.plan.legs
 
 
 def _proof(ledger: Ledger, fault: FaultRecord, leg: str) -> ProofPart:
@@ -279,6 +283,8 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
     due while it was on and of which no attempt reached its legs, if one of its legs served before.
     """
+    if fault.plan.plane == "process":
+        return _touched_at_the_gateway(ledger, fault)
     attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
     touched = attempts + len(fault.hung_connects)
     onset_s = fault.effective_s
@@ -289,3 +295,21 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     end_s = switchover.window_end_s(ledger, fault)
     window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
     return touched + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
+
+
+def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:
+    """Of a fault on the gateway itself: requests due while it was on that were not answered well, or that the gateway
+    began to work on only when it was over.
+    """
+    if fault.effective is None:
+        return 0
+    end_s = fault.cleared_s if fault.cleared_s is not None else switchover.last_s(ledger)
+    window = [r for r in ledger.requests if r.sent_s is not None and fault.effective.began_s <= r.due_s < end_s]
+    return sum(1 for r in window if not r.good or (r.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(r, end_s)))
+
+
+_HELD_AT_LEAST_S = 0.05
+
+
+def _begun_after(request: Request, time_s: float) -> bool:
+    return bool(request.attempts) and request.attempts[0].received_s >= time_s

@@ -114,10 +114,11 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             legs=tuple(leg.name for leg in targets[window.use.id]),
             start_s=window.start_s,
             end_s=window.end_s,
-            selector=str(window.use.selector),
+            selector="the gateway" if window.use.fault.plane == "process" else str(window.use.selector),
             settings=asdict(window.use.fault),
             connections=window.use.fault.connections(),
             shape=window.use.shape,
+            plane=window.use.fault.plane,
         )
         for window in scenario.fault_windows()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, Self
 
 import msgspec
 
@@ -19,14 +20,40 @@ from drills.events import (
     PlaneTrouble,
 )
 from drills.legs import Leg
-from faults.planes.control import HEARTBEAT_S, Apply, Clear, Heartbeat, PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
+from faults.planes.control import (
+    HEARTBEAT_S,
+    Apply,
+    Clear,
+    Heartbeat,
+    PlaneEvent,
+    PlaneLeg,
+    PlaneReady,
+    PlaneSpec,
+    ToxiSpec,
+)
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
 
 
-class MitmPlane:
-    """A running mitm plane. `emit` receives every event that it reports."""
+class FaultPlane(Protocol):
+    """What the runner needs of a plane. `lost` is set when it can carry nothing out any more."""
+
+    lost: asyncio.Event
+
+    async def apply(self, fault: FaultPlan) -> None:
+        """Put a fault on; returns when it is effective."""
+
+    async def clear(self, fault_id: str) -> None:
+        """Take a fault off; returns when it is cleared."""
+
+
+class ChildPlane:
+    """A running plane in a process of its own. `emit` receives every event that it reports."""
+
+    what = "plane"
+    module = ""
+    answer_within_s = _ANSWER_WITHIN_S
 
     def __init__(self, child: Child, ready: PlaneReady, clock: Clock, emit: Callable[[AnyEvent], None]) -> None:
         self.ports = ready.ports
@@ -39,6 +66,75 @@ class MitmPlane:
         self._decoder = msgspec.json.Decoder(PlaneEvent)
         child.listen(self._hear, self._mourn)
         self._beating = asyncio.create_task(self._beat())
+
+    @classmethod
+    async def begin(cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None]) -> Self:
+        """Start the process. Raises `ChildLostError` when it does not come up."""
+        child = await Child.start(cls.what, cls.module, spec)
+        try:
+            line = await child.first_line(_READY_WITHIN_S)
+        except BaseException:
+            await child.end()
+            raise
+        return cls(child, msgspec.json.decode(line, type=PlaneReady), clock, emit)
+
+    async def apply(self, fault: FaultPlan) -> None:
+        """Ask for a fault and wait until it is effective."""
+        self._emit(FaultRequested(fault=fault.id, at_s=self._clock.now_s()))
+        command = Apply(fault=fault.id, kind=fault.kind, settings=fault.settings, legs=fault.legs, shape=fault.shape)
+        await self._ask("effective", fault.id, command)
+
+    async def clear(self, fault_id: str) -> None:
+        """Ask for the end of a fault and wait until it is cleared."""
+        self._emit(FaultClearRequested(fault=fault_id, at_s=self._clock.now_s()))
+        await self._ask("cleared", fault_id, Clear(fault=fault_id))
+
+    async def end(self) -> None:
+        """End the plane; its faults end with it."""
+        self._beating.cancel()
+        await self._child.end()
+
+    async def _ask(self, answer: str, fault_id: str, command: Apply | Clear) -> None:
+        done = self._answers[answer, fault_id] = asyncio.Event()
+        self._child.send(command)
+        try:
+            async with asyncio.timeout(self.answer_within_s):
+                await done.wait()
+        except TimeoutError:
+            what = (
+                f"fault {fault_id}: the {self.what} did not say within {self.answer_within_s:g} s that it is {answer}"
+            )
+            self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=what))
+
+    async def _beat(self) -> None:
+        while True:
+            self._child.send(Heartbeat())
+            await asyncio.sleep(HEARTBEAT_S)
+
+    def _hear(self, line: bytes) -> None:
+        event = self._decoder.decode(line)
+        if isinstance(event, PlaneReady):
+            raise TypeError("a plane is ready only once")
+        self._emit(event)
+        if isinstance(event, FaultEffective):
+            self._answered("effective", event.fault)
+        elif isinstance(event, FaultCleared):
+            self._answered("cleared", event.fault)
+
+    def _answered(self, answer: str, fault_id: str) -> None:
+        if waiting := self._answers.get((answer, fault_id)):
+            waiting.set()
+
+    def _mourn(self, last_words: str) -> None:
+        self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=f"the {self.what} ended: {last_words}"))
+        self.lost.set()
+
+
+class MitmPlane(ChildPlane):
+    """The plane for everything that HTTP and connects are about."""
+
+    what = "mitm plane"
+    module = "faults.planes.mitm"
 
     @classmethod
     async def start(
@@ -69,59 +165,26 @@ class MitmPlane:
                 for leg in legs
             ),
         )
-        child = await Child.start("mitm plane", "faults.planes.mitm", spec)
-        try:
-            line = await child.first_line(_READY_WITHIN_S)
-        except BaseException:
-            await child.end()
-            raise
-        return cls(child, msgspec.json.decode(line, type=PlaneReady), clock, emit)
+        return await cls.begin(spec, clock, emit)
 
-    async def apply(self, fault: FaultPlan) -> None:
-        """Ask for a fault and wait until it is effective."""
-        self._emit(FaultRequested(fault=fault.id, at_s=self._clock.now_s()))
-        command = Apply(fault=fault.id, kind=fault.kind, settings=fault.settings, legs=fault.legs, shape=fault.shape)
-        await self._ask("effective", fault.id, command)
 
-    async def clear(self, fault_id: str) -> None:
-        """Ask for the end of a fault and wait until it is cleared."""
-        self._emit(FaultClearRequested(fault=fault_id, at_s=self._clock.now_s()))
-        await self._ask("cleared", fault_id, Clear(fault=fault_id))
+class ToxiPlane(ChildPlane):
+    """The plane for the bytes on the wire: Toxiproxy in front of another plane's ports."""
 
-    async def end(self) -> None:
-        """End the plane; its faults end with it."""
-        self._beating.cancel()
-        await self._child.end()
+    what = "toxiproxy plane"
+    module = "faults.planes.toxi"
+    answer_within_s = 5.0  # a second and more for each line with a caller that does not read
 
-    async def _ask(self, answer: str, fault_id: str, command: Apply | Clear) -> None:
-        done = self._answers[answer, fault_id] = asyncio.Event()
-        self._child.send(command)
-        try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                await done.wait()
-        except TimeoutError:
-            what = f"fault {fault_id}: the plane did not say within {_ANSWER_WITHIN_S:g} s that it is {answer}"
-            self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=what))
-
-    async def _beat(self) -> None:
-        while True:
-            self._child.send(Heartbeat())
-            await asyncio.sleep(HEARTBEAT_S)
-
-    def _hear(self, line: bytes) -> None:
-        event = self._decoder.decode(line)
-        if isinstance(event, PlaneReady):
-            raise TypeError("a plane is ready only once")
-        self._emit(event)
-        if isinstance(event, FaultEffective):
-            self._answered("effective", event.fault)
-        elif isinstance(event, FaultCleared):
-            self._answered("cleared", event.fault)
-
-    def _answered(self, answer: str, fault_id: str) -> None:
-        if waiting := self._answers.get((answer, fault_id)):
-            waiting.set()
-
-    def _mourn(self, last_words: str) -> None:
-        self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=f"the plane ended: {last_words}"))
-        self.lost.set()
+    @classmethod
+    async def start(
+        cls, server: str, upstream: Mapping[str, int], clock: Clock, emit: Callable[[AnyEvent], None]
+    ) -> ToxiPlane:
+        """Start a plane with a Toxiproxy server, given as its URL or as the program to start."""
+        there = server.startswith("http:")
+        spec = ToxiSpec(
+            origin_s=clock.origin_s,
+            upstream=dict(upstream),
+            command="" if there else server,
+            url=server if there else "",
+        )
+        return await cls.begin(spec, clock, emit)

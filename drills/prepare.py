@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drills import gateways, providers
+from drills import gateways, providers, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
 from drills.gateways import command
@@ -43,6 +44,7 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
     scenario, gateway, found, plan = _planned(args, seed, nonce)
     if args.port is not None:
         check_port(args.port)
+    toxiproxy = toxiproxy_for(plan, say)
     version = gateway.prepare(say)
     for note in (*found.notes, *plan.warnings):
         say(f"note: {note}")
@@ -55,7 +57,19 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
         seed=seed,
         folder=make_folder(args.out, Path(scenario.file).stem, gateway.name),
         port=args.port,
+        toxiproxy=toxiproxy,
     )
+
+
+def toxiproxy_for(plan: Plan, say: Callable[[str], None]) -> str:
+    """The Toxiproxy server that a plan needs, empty when it needs none. Raises `UsageProblem` when there is none."""
+    wanted = sorted({fault.kind for fault in plan.faults if fault.plane == "toxi"})
+    if not wanted:
+        return ""
+    try:
+        return toxiproxy_install.prepare(say, os.environ).server
+    except UsageProblem as problem:
+        raise UsageProblem(f"{', '.join(wanted)} needs Toxiproxy: {problem}") from problem
 
 
 def plan_text(args: argparse.Namespace) -> str:
@@ -89,7 +103,9 @@ def plan_text(args: argparse.Namespace) -> str:
     faults = {fault.id: fault for fault in plan.faults}
     for phase in plan.phases:
         lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s{_until(phase)}")
-        lines += [f"            {faults[id_].kind} on {', '.join(faults[id_].legs)}" for id_ in phase.faults]
+        lines += [
+            f"            {faults[id_].kind} on {', '.join(faults[id_].legs) or 'the gateway'}" for id_ in phase.faults
+        ]
     lines += ["", *(f"note: {note}" for note in (*found.notes, *plan.warnings))]
     return "\n".join(lines).rstrip()
 

@@ -1,8 +1,10 @@
 """Proves every fault: that it is on while it is on, and that its legs are well again afterwards.
 
-Each proof is a probe through the plane straight to a faulted leg, past the gateway, in a task of its own: the load
+Each proof is a probe straight to a faulted leg, past the gateway and through every plane that the gateway's own
+requests go through (Toxiproxy's line, where the leg has one, and the mitm plane), in a task of its own: the load
 waits for none of them. A probe's id begins with a secret of the run that the plane knows, so that the shapes of faults
-always hit it and never count it. What a probe has to show, the fault itself decides.
+always hit it and never count it. What a probe has to show, the fault itself decides. Faults on
+the gateway itself hit no leg: their plane proves them (`drills/gatewayplane.py`).
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ import secrets
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from drills import providers
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
-from drills.events import FaultPlan, FaultProof, Probe, Via, When
+from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer
 from faults.base import Fault, kinds
@@ -49,6 +52,13 @@ class Timing:
 
     words: int
     tokens_per_s: float
+
+
+class _Way(NamedTuple):
+    """How a fault is probed: with a streamed answer or not, and whether the end of the connection is waited for."""
+
+    stream: bool
+    to_end: bool
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,9 @@ class Prover:
                 if took:
                     self._usual_s[leg, stream] = statistics.median(took) + self._longer_s
         for fault in faults:
+            if fault.plane == "process":
+                for last in [p for p in probes if p.via is Via.GATEWAY][-1:]:
+                    self._before(fault.id, THE_GATEWAY, last)
             for leg in fault.legs:
                 stream = _fault(fault).probe_streams
                 mine = [p for p in probes if (p.leg, p.via, p.stream) == (leg, Via.PLANE, stream)]
@@ -175,7 +188,7 @@ class Prover:
             left_s = until_s - self._clock.now_s()
             within_s = min(self._usually_s(leg, spec.probe_streams) + QUIET_S, _SHARE * left_s)
             beside = self._others(fault, leg)
-            seen = await self._probe(leg, spec.probe_streams, within_s)
+            seen = await self._probe(leg, _way(fault), within_s)
             proved = spec.proves(seen.outcome)
             beside = tuple(dict.fromkeys((*beside, *self._others(fault, leg))))
             self._report(fault.id, When.DURING, seen, proved, beside)
@@ -188,9 +201,9 @@ class Prover:
     async def _restore(self, leg: str) -> None:
         """Probe a leg until it answers as it did before every fault that has ended on it."""
         until_s = self._clock.now_s() + RESTORED_WITHIN_S
-        for stream in sorted({_fault(fault).probe_streams for fault in self._owed[leg].values()}):
-            while owed := [f for f in self._owed[leg].values() if _fault(f).probe_streams is stream]:
-                seen = await self._probe(leg, stream, self._usually_s(leg, stream) + QUIET_S)
+        for way in sorted({_way(fault) for fault in self._owed[leg].values()}):
+            while owed := [fault for fault in self._owed[leg].values() if _way(fault) == way]:
+                seen = await self._probe(leg, way, self._usually_s(leg, way.stream) + QUIET_S)
                 for fault in owed:
                     proved = _fault(fault).restored(seen.outcome)
                     self._report(fault.id, When.AFTER, seen, proved, ())
@@ -203,11 +216,12 @@ class Prover:
     def _usually_s(self, leg: str, stream: bool) -> float:
         return self._usual_s.get((leg, stream), 0.0)
 
-    async def _probe(self, leg: str, stream: bool, within_s: float) -> _Seen:
+    async def _probe(self, leg: str, way: _Way, within_s: float) -> _Seen:
+        stream = way.stream
         provider = providers.get(self._legs[leg].provider)
         mark = Mark(self._secret + secrets.token_hex(8 - _SECRET_BYTES), self._words)
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
-        proof = await self._prober.send(self._plane[leg], request, within_s)
+        proof = await self._prober.send(self._plane[leg], request, within_s, to_end=way.to_end)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, stream))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
@@ -241,6 +255,11 @@ class Prover:
                 beside=beside,
             )
         )
+
+
+def _way(plan: FaultPlan) -> _Way:
+    fault = _fault(plan)
+    return _Way(fault.probe_streams, fault.probe_closes)
 
 
 def _fault(plan: FaultPlan) -> Fault:

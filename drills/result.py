@@ -66,6 +66,9 @@ class ProofPart(_Part, frozen=True, kw_only=True):
     what the telling probe met, empty when there was none. hidden_by: other faults that were on at the leg during every
     probe that did not prove this one; one of them was proved. proved_s: since the fault became effective. restored_s:
     since the last fault on the leg was cleared.
+
+    Of a fault on the gateway itself, `leg` is "the gateway", and during and after are what the kernel said of its
+    process; restored_s is then how long undoing the fault took.
     """
 
     leg: str

@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import os
 import platform
+import random
 import re
 import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,13 @@ from drills.events import (
     TimelineEnded,
     TimelineStarted,
 )
+from drills.gatewayplane import GatewayPlane
 from drills.gateways.base import Discovery, Gateway, Launch
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.load import drive
 from drills.plan import Plan
-from drills.planes import MitmPlane
+from drills.planes import FaultPlane, MitmPlane, ToxiPlane
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
@@ -75,6 +77,8 @@ class Job:
     seed: int
     folder: Path
     port: int | None = None
+    toxiproxy: str = ""
+    """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
 
 
 class RunInterrupted(Exception):
@@ -173,8 +177,19 @@ class _Run:
         plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, secret)
         stack.push_async_callback(plane.end)
         direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
-        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in plane.ports.items()}
-        launch = await self._start_gateway(stack, plane_urls)
+        planes: dict[str, FaultPlane] = {"mitm": plane}
+        ports = dict(plane.ports)
+        if wired := {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}:
+            upstream = {leg: ports[leg] for leg in sorted(wired)}
+            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit)
+            stack.push_async_callback(toxi.end)
+            planes["toxi"] = toxi
+            ports |= toxi.ports
+        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        gateway = GatewayPlane(clock, self.emit)
+        if any(fault.plane == "process" for fault in job.plan.faults):
+            planes["process"] = gateway
+        launch = await self._start_gateway(stack, plane_urls, gateway)
         callers = Callers(launch, job.found.entry_model, clock)
         stack.push_async_callback(callers.close)
         prober = Prober(clock, PROBE_WITHIN_S)
@@ -196,8 +211,8 @@ class _Run:
         prover = Prover(job.found.legs, plane_urls, clock, self.emit, secret, timing)
         stack.push_async_callback(prover.aclose)
         prover.healthy(job.plan.faults, probes)
-        await self._timeline(plane, callers, prover)
-        if not plane.lost.is_set():
+        await self._timeline(planes, callers, prover)
+        if not any(one.lost.is_set() for one in planes.values()):
             await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
 
     @contextlib.asynccontextmanager
@@ -215,9 +230,11 @@ class _Run:
         finally:
             await child.end()
 
-    async def _start_gateway(self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str]) -> Launch:
+    async def _start_gateway(
+        self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
+    ) -> Launch:
         job = self._job
-        port = job.port if job.port is not None else free_port()
+        port = job.port if job.port is not None else lasting_port()
         private = Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}"
         launch = job.gateway.launch(job.found, leg_urls, port, private)
         self._redactor.learn(launch.secrets)
@@ -226,8 +243,8 @@ class _Run:
         keep = Keep(
             argv=launch.argv, env=launch.env, cwd=launch.cwd or str(private), private=str(private), files=launch.files
         )
-        child = await Child.start(job.gateway.name, "drills.keeper", keep)
-        stack.push_async_callback(self._stop_gateway, child)
+        child = await plane.start(job.gateway.name, keep)
+        stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
 
         def on_end(_last_words: str) -> None:
@@ -239,7 +256,8 @@ class _Run:
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
         return launch
 
-    async def _stop_gateway(self, child: Child) -> None:
+    async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
+        await plane.end()
         await child.end()
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopped"))
 
@@ -266,7 +284,7 @@ class _Run:
         errors = [line for line in said if _ERROR.match(line)]
         return (errors or said or ["it said nothing"])[-1][:500]
 
-    async def _timeline(self, plane: MitmPlane, callers: Callers, prover: Prover) -> None:
+    async def _timeline(self, planes: Mapping[str, FaultPlane], callers: Callers, prover: Prover) -> None:
         job, clock = self._job, self._clock
         start_s = clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
@@ -274,8 +292,8 @@ class _Run:
         load = asyncio.create_task(
             drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit, over)
         )
-        lost = asyncio.create_task(plane.lost.wait())
-        steps = asyncio.create_task(self._steps(plane, prover, start_s))
+        lost = asyncio.create_task(_any_lost(planes))
+        steps = asyncio.create_task(self._steps(planes, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
@@ -289,7 +307,7 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, plane: MitmPlane, prover: Prover, start_s: float) -> None:
+    async def _steps(self, planes: Mapping[str, FaultPlane], prover: Prover, start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
         phases = {phase.name: phase for phase in self._job.plan.phases}
         early_s = 0.0
@@ -303,12 +321,13 @@ class _Run:
             elif step.action == "apply":
                 fault = faults[step.name]
                 prover.begins(fault)
-                await plane.apply(fault)
+                await planes[fault.plane].apply(fault)
                 prover.began(fault, start_s + fault.end_s - early_s - self._clock.now_s())
             else:
-                prover.ends(faults[step.name])
-                await plane.clear(step.name)
-                prover.ended(faults[step.name])
+                fault = faults[step.name]
+                prover.ends(fault)
+                await planes[fault.plane].clear(step.name)
+                prover.ended(fault)
         await self._wait(start_s + self._job.plan.duration_s - early_s, prover)
         self.emit(TimelineEnded(at_s=self._clock.now_s()))
         self._over.set()
@@ -332,6 +351,16 @@ class _Run:
                 async with asyncio.timeout(left_s):
                     await prover.settled()
         return max(0.0, due_s - self._clock.now_s())
+
+
+async def _any_lost(planes: Mapping[str, FaultPlane]) -> None:
+    """Return when one of the planes is lost."""
+    waiting = [asyncio.create_task(plane.lost.wait()) for plane in planes.values()]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _run_until_signal(job: Job, observe: Observer, say: Say) -> None:
@@ -367,6 +396,25 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def lasting_port() -> int:
+    """A loopback port that is free now and, where possible, stays so while nobody listens on it.
+
+    The kernel gives the ports of a certain range to outgoing connections: one of those could sit on the port of a
+    gateway that is being restarted. Source: ip(7), ip_local_port_range.
+    """
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        return free_port()
+    for _ in range(50):
+        port = random.randrange(10_000, first) if first > 11_000 else 0
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            found: int = sock.getsockname()[1]
+            return found
+    return free_port()
 
 
 def check_port(port: int) -> None:

@@ -133,7 +133,10 @@ def _fault() -> Schema:
     """An entry of `faults`: one of the catalogue's kinds, with at least one selector key."""
     properties = {}
     for kind, cls in catalogue().items():
-        schema = _mapping((Selector, FaultShape, cls))
+        if cls.plane == "process":
+            properties[kind] = _mapping((cls,))
+            continue
+        schema = _mapping((Selector, FaultShape, cls) if cls.plane == "mitm" else (Selector, cls))
         for key in _ROLE_KEYS:
             schema["properties"][key] |= {"examples": list(ROLES)}
         properties[kind] = schema | {"anyOf": [{"required": [key]} for key in SELECTOR_KEYS]}

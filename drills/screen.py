@@ -65,7 +65,7 @@ class Tally:
                 self._recent.append(event)
             case FaultEffective():
                 self.faults.append(event.fault)
-                return f"fault {event.fault} is on ({', '.join(event.legs)})"
+                return f"fault {event.fault} is on ({', '.join(event.legs) or 'the gateway'})"
             case FaultCleared():
                 self.faults = [fault for fault in self.faults if fault != event.fault]
                 return f"fault {event.fault} is cleared"

@@ -26,7 +26,10 @@ _AVOIDED_AFTER = 10
 
 
 def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
-    """The switchover of one fault, or None when the fault never became effective."""
+    """The switchover of one fault, or None when the fault never became effective.
+
+    A fault on the gateway itself holds no leg: every answer is then one of a leg that is well.
+    """
     onset_s = fault.effective_s
     if onset_s is None:
         return None
@@ -36,7 +39,9 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     before = served_before(ledger, onset_s)
     reasons: dict[str, str] = {}
     failures = [
-        r for r in window if not r.good and r.done_s is not None and (fault.plan.connection_level or _tried(r, faulted))
+        r
+        for r in window
+        if not r.good and r.done_s is not None and (fault.plan.connection_level or not faulted or _tried(r, faulted))
     ]
     rescued = [r for r in window if r.ok and r.served_by not in faulted and r.done_s is not None]
     first_failure_s = min((r.done_s for r in failures if r.done_s is not None), default=None)
@@ -194,6 +199,9 @@ def _avoidance_s(
     times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
     times += [hung.seen_s for hung in fault.hung_connects]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
+    if not faulted:
+        reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"
+        return None
     if not times:
         reasons["avoidance_s"] = "no attempt on the faulted legs was seen; a refused connect leaves no trace"
         return None

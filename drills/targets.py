@@ -11,6 +11,7 @@ from drills.legs import Leg, select, values_of
 from drills.problems import Problem, UsageProblem, choices
 from drills.scenario import FaultUse, Scenario
 from drills.yamlsource import shown
+from faults.base import Connections
 
 Targets = tuple[tuple[FaultUse, tuple[Leg, ...]], ...]
 
@@ -21,14 +22,34 @@ def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
     Raises `UsageProblem` when a selector matches no leg, or only legs that no fallback leads to, and when a phase
     takes every leg away although a switchover is expected.
     """
-    targets = tuple((use, select(use.selector, legs)) for use in scenario.faults)
-    problems = [problem for use, hit in targets for problem in _selector_problems(use, hit, legs)]
+    targets = tuple(
+        (use, () if use.fault.plane == "process" else select(use.selector, legs)) for use in scenario.faults
+    )
+    problems = [
+        problem
+        for use, hit in targets
+        if use.fault.plane != "process"
+        for problem in _selector_problems(use, hit, legs)
+    ]
+    problems += _hidden_connects(targets)
     problems += _until_problems(scenario, legs)
     if not problems and scenario.expect.switchover is not None:
         problems = list(dict.fromkeys(_nothing_left(scenario, {use.id: hit for use, hit in targets}, legs)))
     if problems:
         raise UsageProblem(problems)
     return targets
+
+
+def _hidden_connects(targets: Targets) -> Iterator[Problem]:
+    """A leg behind Toxiproxy accepts every connect, so what happens to connects behind it cannot be seen before it."""
+    wired = {leg.name: use for use, hit in targets if use.fault.plane == "toxi" for leg in hit}
+    for use, hit in targets:
+        if use.fault.plane == "mitm" and use.fault.connections() is not Connections.OPEN:
+            for leg in hit:
+                if leg.name in wired:
+                    what = f"fault {use.kind!r} cannot be on {leg.name}, which {wired[leg.name].kind!r} puts behind"
+                    yield Problem(f"{what} Toxiproxy: it accepts all connects; use 'wire_down' or 'hang'", use.place)
+                    break
 
 
 def _selector_problems(use: FaultUse, hit: Sequence[Leg], legs: Sequence[Leg]) -> Iterator[Problem]:

@@ -142,6 +142,46 @@ Decision = Proceed | Delay | Hang | Reset | Answer | Fail | Send | Swap | Break 
 """`Delay`, `Swap` and `Pace` go together with any other; of the rest, the first whose fault is on ends the matter."""
 
 
+class Toxic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `toxi` fault asks of Toxiproxy. `attributes` are in Toxiproxy's own names and units.
+
+    type: Toxiproxy's name of the toxic, or `DOWN` for a proxy that is disabled.
+    stream: `downstream` is what the leg sends to the gateway, `upstream` what the gateway sends to the leg.
+    cuts: whether the connections that are open when the fault begins must be closed, because the toxic would not act
+    on them as it acts on new ones.
+    """
+
+    type: str
+    stream: str = "downstream"
+    attributes: dict[str, int] = msgspec.field(default_factory=dict)
+    cuts: bool = False
+
+
+DOWN = "down"
+
+
+class Deed(enum.StrEnum):
+    """What can be done to the gateway's process group."""
+
+    KILL = "kill"
+    """SIGKILL."""
+    STOP = "stop"
+    """SIGTERM, and SIGKILL when that does not help."""
+    START = "start"
+    """The same command again, in the same environment."""
+    PAUSE = "pause"
+    """SIGSTOP."""
+    RESUME = "resume"
+    """SIGCONT."""
+
+
+class Deeds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `process` fault does to the gateway when it begins, and what undoes it when it ends."""
+
+    begin: tuple[Deed, ...]
+    end: tuple[Deed, ...]
+
+
 @dataclass(frozen=True)
 class Fault:
     """Base of every fault. Subclasses are frozen dataclasses; their fields are the settings in YAML."""
@@ -152,6 +192,10 @@ class Fault:
     """Colour of the fault's window on plots, as `#rrggbb`."""
     probe_streams: ClassVar[bool] = False
     """Whether the probe that proves the fault asks for a streamed answer."""
+    probe_closes: ClassVar[bool] = False
+    """Whether the probe that proves the fault asks for the end of the connection after the answer, and waits for it."""
+    plane: ClassVar[str] = "mitm"
+    """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
@@ -177,6 +221,14 @@ class Fault:
     def restored(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
         return outcome.normal
+
+    def toxic(self) -> Toxic | None:
+        """What a fault of the plane `toxi` asks of Toxiproxy."""
+        return None
+
+    def deeds(self) -> Deeds | None:
+        """What a fault of the plane `process` does to the gateway."""
+        return None
 
 
 @cache

@@ -14,6 +14,8 @@ CLEARLY_LATE_S = 0.2
 """So much later than usual is no noise of the machine."""
 NORMAL_S = 0.5
 """An answer that takes so much longer than usual is not the usual one."""
+SMALL_PIECES = 200
+"""A leg that is well sends an answer that is no stream in larger pieces, in bytes."""
 
 
 class Came(enum.StrEnum):
@@ -44,7 +46,8 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     took_s: from sending to its end, or until it was given up. usual_s: what the leg took for such a probe when it was
     healthy. first_byte_s: from sending to the first byte of the body; None when none came. events: whole events of a
-    streamed answer. detail: what went wrong, in the words of whoever noticed.
+    streamed answer. piece_size: bytes per segment in which a whole body came, on average; None where the kernel does
+    not tell. detail: what went wrong, in the words of whoever noticed.
     """
 
     came: Came
@@ -55,6 +58,7 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     events: int = 0
+    piece_size: float | None = None
     detail: str = ""
 
     @property
@@ -86,4 +90,6 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
             Came.STOPPED: "the probe was given up",
         }[self.came]
         detail = f" ({self.detail})" if self.came is Came.WRONG else ""
-        return f"{what}, {self.took_s:.2f} s{detail}"
+        small = self.piece_size is not None and self.piece_size < SMALL_PIECES
+        pieces = f", in pieces of {self.piece_size:.0f} bytes" if small else ""
+        return f"{what}, {self.took_s:.2f} s{pieces}{detail}"

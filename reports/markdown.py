@@ -206,7 +206,7 @@ def _legs(result: Result) -> str:
             markdown(fault.id),
             markdown(f"{fault.kind} ({fault.shape})" if fault.shape else fault.kind),
             markdown(fault.selector),
-            markdown(", ".join(fault.legs)),
+            markdown(", ".join(fault.legs) or "the gateway"),
             seconds(fault.effective_s),
             seconds(fault.cleared_s),
             str(fault.touched_requests),
@@ -248,9 +248,9 @@ def _proofs(result: Result) -> str:
     header = (
         "fault",
         "leg",
-        "a probe past the gateway met",
+        "a probe past the gateway met, or the kernel said",
         "proved after",
-        "after the fault it met",
+        "after the fault",
         "restored after",
     )
     return f"\n\n{_table(header, rows)}"

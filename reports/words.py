@@ -27,9 +27,11 @@ def recovery(found: Switchover) -> str:
 
 
 def avoided(found: Switchover) -> str:
-    """When the faulted leg was left alone, `never`, or that no attempt on it could be seen."""
+    """When the faulted leg was left alone, `never`, or why that is no question."""
     if found.avoidance_s is None and "leaves no trace" in found.reasons.get("avoidance_s", ""):
         return "not seen"
+    if "holds no leg" in found.reasons.get("avoidance_s", ""):
+        return "no leg was faulted"
     return seconds(found.avoidance_s)
 
 
@@ -46,6 +48,8 @@ def proven(fault: FaultPart) -> str:
     """On how many of its legs a probe met the fault."""
     if not fault.proof:
         return "-"
+    if not fault.legs:
+        return "by its keeper" if all(proof.during for proof in fault.proof) else "not proved"
     return f"{sum(proof.during for proof in fault.proof)} of {len(fault.proof)} legs"
 
 

@@ -47,10 +47,15 @@ def drill(*words: str | Path, cwd: Path, timeout_s: float = 240, env: dict[str, 
     return Ran(done.returncode, done.stdout, done.stderr, newest(cwd))
 
 
-def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
+def start(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `drill` and go on."""
     return subprocess.Popen(
-        [*DRILL, *map(str, words)], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*DRILL, *map(str, words)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **(env or {})},
     )
 
 

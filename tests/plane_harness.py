@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
@@ -326,7 +326,7 @@ class Upstream:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        with sock, sock.makefile("rb") as lines:
+        with sock, sock.makefile("rb") as lines, suppress(ConnectionError):
             while head := list(_head(lines)):
                 lengths = [line.split(b":")[1] for line in head if line.lower().startswith(b"content-length:")]
                 self.requests.append(b"".join(head) + lines.read(int(lengths[0]) if lengths else 0))

@@ -12,10 +12,13 @@ import pytest
 from drills.providers.base import ErrorKind
 from faults.bandwidth import Bandwidth
 from faults.base import (
+    DOWN,
     Answer,
     Connections,
     CutStream,
     Decision,
+    Deed,
+    Deeds,
     Delay,
     Fail,
     Fault,
@@ -28,6 +31,7 @@ from faults.base import (
     SpoilEvent,
     StallStream,
     Swap,
+    Toxic,
     kinds,
 )
 from faults.blackhole import Blackhole
@@ -37,6 +41,9 @@ from faults.degraded_text import DegradedText
 from faults.edge_html import EdgeHtml
 from faults.empty import Empty
 from faults.garbage_json import GarbageJson
+from faults.gateway_kill import GatewayKill
+from faults.gateway_pause import GatewayPause
+from faults.gateway_restart import GatewayRestart
 from faults.hang import Hanging
 from faults.html_200 import Html200
 from faults.identity_down import IdentityDown
@@ -53,6 +60,14 @@ from faults.slow_first_token import SlowFirstToken
 from faults.slow_tokens import SlowTokens
 from faults.stall import Stall
 from faults.status import Status
+from faults.wire_bandwidth import WireBandwidth
+from faults.wire_down import WireDown
+from faults.wire_latency import WireLatency
+from faults.wire_limit_data import WireLimitData
+from faults.wire_reset import WireReset
+from faults.wire_slicer import WireSlicer
+from faults.wire_slow_close import WireSlowClose
+from faults.wire_timeout import WireTimeout
 
 WHOLE = RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=False, index=0)
 STREAM = msgspec.structs.replace(WHOLE, stream=True)
@@ -60,6 +75,49 @@ FRAMES = msgspec.structs.replace(STREAM, operation="converse-stream")
 TOKEN = msgspec.structs.replace(WHOLE, surface="identity", operation="token")
 DREW = f"{random.Random(1).getrandbits(64):016x}"
 OPEN, REFUSED, BLACKHOLED = Connections.OPEN, Connections.REFUSED, Connections.BLACKHOLED
+
+WIRE: dict[Fault, Toxic] = {
+    # Milliseconds.
+    WireLatency(latency=0.3, jitter=0.0504): Toxic(type="latency", attributes={"latency": 300, "jitter": 50}),
+    # KB/s.
+    WireBandwidth(kilobytes_per_s=7): Toxic(type="bandwidth", attributes={"rate": 7}),
+    # Bytes, and microseconds.
+    WireSlicer(average_size=9, delay=0.002): Toxic(
+        type="slicer", attributes={"average_size": 9, "size_variation": 0, "delay": 2000}
+    ),
+    # Milliseconds.
+    WireSlowClose(delay=1.5): Toxic(type="slow_close", attributes={"delay": 1500}),
+    # Bytes.
+    WireLimitData(bytes=77): Toxic(type="limit_data", attributes={"bytes": 77}),
+    # Milliseconds.
+    WireTimeout(timeout=2): Toxic(type="timeout", attributes={"timeout": 2000}),
+    # At once, and open connections are closed because Toxiproxy cannot reset them.
+    WireReset(): Toxic(type="reset_peer", attributes={"timeout": 0}, cuts=True),
+}
+PROCESS: dict[Fault, Deeds] = {
+    # It is started again when the fault ends.
+    GatewayKill(): Deeds(begin=(Deed.KILL,), end=(Deed.START,)),
+    # It goes on when the fault ends.
+    GatewayPause(): Deeds(begin=(Deed.PAUSE,), end=(Deed.RESUME,)),
+    # All happens at the beginning.
+    GatewayRestart(): Deeds(begin=(Deed.STOP, Deed.START), end=()),
+}
+
+
+def test_what_toxiproxy_is_asked_for() -> None:
+    """Each fault on the wire is one toxic, in Toxiproxy's units; a line that is down is none."""
+    assert {fault: fault.toxic() for fault in WIRE} == WIRE
+    assert WireDown().toxic() == Toxic(type=DOWN)
+    assert {type(fault) for fault in (*WIRE, WireDown())} == {cls for cls in kinds().values() if cls.plane == "toxi"}
+    with pytest.raises(ValueError, match="the jitter cannot be larger than the latency"):
+        WireLatency(latency=0.1, jitter=0.2)
+
+
+def test_what_is_done_to_the_gateway() -> None:
+    """Each fault on the gateway is done and undone by its keeper."""
+    assert {fault: fault.deeds() for fault in PROCESS} == PROCESS
+    assert {type(fault) for fault in PROCESS} == {cls for cls in kinds().values() if cls.plane == "process"}
+
 
 DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
     # Nothing listens: no request gets as far as a decision.
@@ -118,6 +176,10 @@ DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
     (IdentitySlow(by=3.0), OPEN, Proceed(), Proceed()),
     # Every request to a model is answered with the words of a request that nobody made.
     (DegradedText(), OPEN, Swap(DREW), Swap(DREW)),
+    # What happens on the wire is no decision about a request.
+    *((fault, OPEN, Proceed(), Proceed()) for fault in (*WIRE, *PROCESS)),
+    # Nothing listens, with Toxiproxy as with the mitm plane.
+    (WireDown(), REFUSED, Proceed(), Proceed()),
 ]
 
 

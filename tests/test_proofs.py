@@ -17,7 +17,7 @@ from test_scenario import SETTINGS, timeline
 from drills.checks.fault_proof import CHECK
 from drills.client import came_of
 from drills.clock import Clock
-from drills.events import AttemptReceived, ConnectHung, FaultPlan, FaultProof, Probe, Via, When
+from drills.events import THE_GATEWAY, AttemptReceived, ConnectHung, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.proofs import Prover, Timing
 from drills.result import Verdict
@@ -32,9 +32,26 @@ from faults.reset import Resetting
 from faults.slow import Slow
 from faults.stall import Stall
 from faults.status import Status
+from faults.wire_bandwidth import WireBandwidth
+from faults.wire_down import WireDown
+from faults.wire_latency import WireLatency
+from faults.wire_limit_data import WireLimitData
+from faults.wire_reset import WireReset
+from faults.wire_slicer import WireSlicer
+from faults.wire_slow_close import WireSlowClose
+from faults.wire_timeout import WireTimeout
 
 
-def met(came: Came, took_s: float, *, status: int | None = None, events: int = 0, byte: bool = False) -> ProbeOutcome:
+def met(  # noqa: PLR0913  one for each thing that a probe can meet
+    came: Came,
+    took_s: float,
+    *,
+    status: int | None = None,
+    events: int = 0,
+    byte: bool = False,
+    first_s: float = 0.05,
+    piece_size: float | None = None,
+) -> ProbeOutcome:
     """What a probe met of a leg that usually answers in 0.1 s."""
     return ProbeOutcome(
         came=came,
@@ -42,7 +59,8 @@ def met(came: Came, took_s: float, *, status: int | None = None, events: int = 0
         usual_s=0.1,
         status=status,
         events=events,
-        first_byte_s=0.05 if events or byte else None,
+        first_byte_s=first_s if events or byte or came is Came.WHOLE else None,
+        piece_size=piece_size,
     )
 
 
@@ -83,6 +101,37 @@ PROOFS: list[tuple[Fault, ProbeOutcome, bool]] = [
     (Stall(after=4), met(Came.SILENT, 0.5, events=4), True),
     (Stall(after=4), met(Came.SILENT, 0.5, events=7), False),
     (Stall(after=4), met(Came.BROKEN, 0.5, events=4), False),
+    # Late to its first byte; not yet time; or only slow in between.
+    (WireLatency(latency=0.3), met(Came.WHOLE, 0.4, status=200, first_s=0.35), True),
+    (WireLatency(latency=0.3), met(Came.WHOLE, 0.4, status=200, byte=True), False),
+    (WireLatency(latency=9.0), met(Came.SILENT, 1.3), True),
+    (WireLatency(latency=0.3), met(Came.SILENT, 1.3), False),
+    (WireLatency(latency=0.3), met(Came.RESET, 0.4), False),
+    # The line is down: a refused connect, as with `refuse`.
+    (WireDown(), met(Came.REFUSED, 0.001), True),
+    (WireDown(), met(Came.RESET, 0.1), False),
+    # It dies before an answer.
+    (WireReset(), met(Came.RESET, 0.1), True),
+    (WireReset(), met(Came.BROKEN, 0.1), False),
+    # Nothing until the connection ends, and that not before its time.
+    (WireTimeout(timeout=1.0), met(Came.RESET, 1.0), True),
+    (WireTimeout(timeout=1.0), met(Came.RESET, 0.1), False),
+    (WireTimeout(timeout=5.0), met(Came.SILENT, 1.3), True),
+    (WireTimeout(timeout=0.5), met(Came.SILENT, 1.3), False),
+    # The connection ends in the answer.
+    (WireLimitData(bytes=100), met(Came.RESET, 0.1), True),
+    (WireLimitData(bytes=100), met(Came.BROKEN, 0.1), True),
+    (WireLimitData(bytes=100), met(Came.SILENT, 1.3), False),
+    # The answer is there, and the end of its connection late.
+    (WireSlowClose(delay=0.5), met(Came.WHOLE, 0.6, status=200), True),
+    (WireSlowClose(delay=0.5), met(Came.WHOLE, 0.4, status=200), False),
+    # Crumbs, as the kernel counts them; large pieces prove nothing, whatever the setting.
+    (WireSlicer(average_size=64), met(Came.WHOLE, 0.1, status=200, piece_size=70.0), True),
+    (WireSlicer(average_size=64), met(Came.WHOLE, 0.1, status=200, piece_size=450.0), False),
+    (WireSlicer(average_size=4096), met(Came.WHOLE, 0.1, status=200, piece_size=450.0), False),
+    (WireSlicer(average_size=64, delay=0.1), met(Came.WHOLE, 0.9, status=200), True),
+    # Late.
+    (WireBandwidth(kilobytes_per_s=5), met(Came.WHOLE, 0.9, status=200), True),
 ]
 
 
@@ -96,7 +145,8 @@ def test_what_proves_a_fault(fault: Fault, outcome: ProbeOutcome, proved: bool) 
 def test_the_usual_answer_proves_no_fault(kind: str) -> None:
     """Of every fault of the catalogue: a leg that answers as always disproves it, and a probe given up says nothing."""
     extra = f", {SETTINGS[kind]}" if kind in SETTINGS else ""
-    use = timeline(f"  - {{phase: outage, for: 5s, faults: [{kind}: {{role: primary{extra}}}]}}\n").faults[0]
+    to = "" if kinds()[kind].plane == "process" else f"role: primary{extra}"
+    use = timeline(f"  - {{phase: outage, for: 5s, faults: [{kind}: {{{to}}}]}}\n").faults[0]
     assert not use.fault.proves(USUAL)
     assert not use.fault.proves(met(Came.STOPPED, 0.5))
     assert use.fault.restored(USUAL)
@@ -323,6 +373,39 @@ def test_probes_touch_no_request() -> None:
     # Another connect that has the same port a second later is the gateway's.
     result = judge(history("ppp[xxsss]spp", also=[later], connections=Connections.BLACKHOLED), "story")
     assert (result.faults[0].touched_requests, result.faults[0].hung_connects) == (3, 1)
+
+
+def at_the_gateway(*when: When) -> tuple[Any, ...]:
+    """A story in which the fault is one on the gateway itself, with these proofs."""
+    head, *rest = (event for event in history("ppp[xxsss]spp") if not isinstance(event, FaultProof))
+    plans = tuple(msgspec.structs.replace(fault, legs=(), plane="process") for fault in head.faults)
+    seen = [msgspec.structs.replace(proof("f1", THE_GATEWAY, one, 1.3), id="", port=0) for one in when]
+    return (msgspec.structs.replace(head, faults=plans), *rest, *seen)
+
+
+def test_a_fault_on_the_gateway_is_proved_by_its_keeper() -> None:
+    """In words, and each of the three proofs is needed."""
+    [part] = [part for part in judge(at_the_gateway(*When), "story").checks if part.name == CHECK.name]
+    assert part.verdict is Verdict.PASS
+    assert part.observed == "f1 on the gateway, its keeper saw: what it should; after it: what it should"
+    for missing, words in (
+        (When.BEFORE, "no probe proved that it was well before"),
+        (When.DURING, "its keeper did not see the process go"),
+        (When.AFTER, "its keeper did not see the process come back"),
+    ):
+        result = judge(at_the_gateway(*(one for one in When if one is not missing)), "story")
+        [part] = [part for part in result.checks if part.name == CHECK.name]
+        assert (part.verdict, part.observed) == (Verdict.INVALID, f"f1 on the gateway: {words}")
+
+
+def test_a_proof_does_not_excuse_a_fault_on_the_gateway_that_nobody_met() -> None:
+    """All callers were answered well while it was on: the drill proved nothing."""
+    head, *rest = history("ppp[ppp]ppp")
+    plans = tuple(msgspec.structs.replace(fault, legs=(), plane="process") for fault in head.faults)
+    seen = [proof("f1", THE_GATEWAY, one, 1.3) for one in When]
+    result = judge((msgspec.structs.replace(head, faults=plans), *rest, *seen), "story")
+    assert result.faults[0].touched_requests == 0
+    assert result.verdict is Verdict.INVALID
 
 
 def test_a_hidden_fault_is_no_lie() -> None:

@@ -193,6 +193,11 @@ SETTINGS = {
     "slow_first_token": "by: 2s",
     "slow_tokens": "by: 50ms",
     "status": "code: 429",
+    "wire_bandwidth": "kilobytes_per_s: 5",
+    "wire_latency": "latency: 1s",
+    "wire_limit_data": "bytes: 100",
+    "wire_slow_close": "delay: 1s",
+    "wire_timeout": "timeout: 1s",
 }
 """The settings that a fault kind needs; the others need none."""
 
@@ -200,7 +205,14 @@ SETTINGS = {
 class TestCatalogue:
     """Faults come from the catalogue alone."""
 
-    @pytest.mark.parametrize("kind", kinds())
+    @pytest.mark.parametrize("kind", [kind for kind, cls in kinds().items() if cls.plane == "process"])
+    def test_faults_on_the_gateway_have_no_selector(self, kind: str) -> None:
+        """They hit no leg, and may be the only fault of a drill that expects a switchover."""
+        scenario = timeline(f"  - {{phase: outage, for: 5s, faults: [{kind}: {{}}]}}\n")
+        assert scenario.faults[0].kind == kind
+        assert resolve(scenario, LEGS)[0][1] == ()
+
+    @pytest.mark.parametrize("kind", [kind for kind, cls in kinds().items() if cls.plane != "process"])
     def test_every_kind_can_be_written(self, kind: str) -> None:
         """Each fault is parsed with a selector and its required settings."""
         extra = f", {SETTINGS[kind]}" if kind in SETTINGS else ""

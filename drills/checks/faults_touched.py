@@ -37,7 +37,7 @@ def _judge(measured: Measured) -> CheckPart:
         verdict=Verdict.INVALID,
         expected=expected,
         observed=observed,
-        evidence=tuple(f"fault {fault.id} on {', '.join(fault.legs)}" for fault in missed),
+        evidence=tuple(f"fault {fault.id} on {', '.join(fault.legs) or 'the gateway'}" for fault in missed),
         advice="The gateway sent nothing to these legs while the fault was on. Select legs that carry traffic then.",
     )
 
@@ -47,6 +47,8 @@ def _stuck_before(measured: Measured, fault: FaultPart) -> bool:
 
     No other leg answered while that one was on: the failed switchover is then what the drill has shown.
     """
+    if not fault.legs:
+        return False  # a fault on the gateway itself needs no way through the gateway
     onset_s = fault.effective_s or 0.0
     never = {found.fault for found in measured.switchovers if found.first_success_s is None}
     return any(

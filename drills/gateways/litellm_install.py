@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from drills import cache
 from drills.gateways.base import Progress
 from drills.lifeline import die_with_parent
 from drills.problems import UsageProblem
@@ -32,7 +33,6 @@ REQUIREMENTS = (f"litellm[proxy]=={VERSION}", "google-auth", "requests")
 """What is installed; Vertex AI needs google-auth and requests, which the proxy extra does not bring."""
 
 EXECUTABLE_VARIABLE = "FAILOVER_DRILL_LITELLM"
-CACHE_VARIABLE = "FAILOVER_DRILL_CACHE"
 NEEDED_BYTES = 1_200_000_000
 """Free space that an install needs: 0.75 GB of files, and what pip downloads while it unpacks."""
 
@@ -75,14 +75,18 @@ def executable(env: Mapping[str, str]) -> Path:
     return Path(given).absolute() if given else environment(env) / "bin" / "litellm"
 
 
+def installed(env: Mapping[str, str]) -> str | None:
+    """The version that `prepare` would return without installing anything; None when it would have to install."""
+    if env.get(EXECUTABLE_VARIABLE):
+        return _version_beside(Path(env[EXECUTABLE_VARIABLE]))
+    marker = environment(env) / _MARKER
+    return marker.read_text(encoding="utf-8").strip() if marker.exists() else None
+
+
 def environment(env: Mapping[str, str]) -> Path:
     """Where the environment lives: one for each version of LiteLLM, of its dependencies and of Python."""
-    cache = env.get(CACHE_VARIABLE)
-    if not cache:
-        home = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or Path.home()) / ".cache")
-        cache = str(Path(home) / "failover-drill")
     pins = hashlib.sha256(_constraints().encode() + sys.executable.encode()).hexdigest()[:8]
-    return Path(cache).absolute() / f"litellm-{VERSION}-py{sys.version_info[0]}.{sys.version_info[1]}-{pins}"
+    return cache.folder(env) / f"litellm-{VERSION}-py{sys.version_info[0]}.{sys.version_info[1]}-{pins}"
 
 
 def _constraints() -> str:

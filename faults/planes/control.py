@@ -39,6 +39,20 @@ class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[PlaneLeg, ...]
 
 
+class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Toxiproxy plane is started with. Exactly one of `command` and `url` is given.
+
+    upstream: by leg, the loopback port of the plane behind.
+    command: the Toxiproxy server to start.
+    url: a Toxiproxy server that somebody else runs.
+    """
+
+    origin_s: float
+    upstream: dict[str, int]
+    command: str = ""
+    url: str = ""
+
+
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
     """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits."""
 

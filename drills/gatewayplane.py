@@ -1,0 +1,167 @@
+"""The process plane: faults on the gateway itself. The gateway's keeper is its parent, so the keeper carries them out.
+
+Orders go to the keeper's input; its reports come over a pipe of their own, because its output is the gateway's log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from drills.children import Child
+from drills.clock import Clock
+from drills.events import (
+    THE_GATEWAY,
+    AnyEvent,
+    FaultCleared,
+    FaultClearRequested,
+    FaultEffective,
+    FaultPlan,
+    FaultProof,
+    FaultRequested,
+    PlaneTrouble,
+    When,
+)
+from drills.keeper import STOP_WITHIN_S, Beat, Did, Do, Keep
+from faults.base import Deed, Deeds, kinds
+from faults.planes.control import HEARTBEAT_S
+
+_ANSWER_WITHIN_S = STOP_WITHIN_S + 3.0
+
+
+class GatewayPlane:
+    """The runner's side of a gateway's keeper."""
+
+    def __init__(self, clock: Clock, emit: Callable[[AnyEvent], None]) -> None:
+        self.lost = asyncio.Event()  # never set: a gateway that ends by itself is no loss of a plane
+        self._clock = clock
+        self._emit = emit
+        self._child: Child | None = None
+        self._on: dict[str, Deeds] = {}
+        self._waiting: dict[int, asyncio.Future[Did]] = {}
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def start(self, name: str, keep: Keep) -> Child:
+        """Start a gateway under a keeper that takes orders."""
+        reading, writing = os.pipe()
+        try:
+            keep = msgspec.structs.replace(keep, report_fd=writing)
+            self._child = await Child.start(name, "drills.keeper", keep, pass_fds=(writing,))
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        self._tasks = (asyncio.create_task(self._listen(reading)), asyncio.create_task(self._beat()))
+        return self._child
+
+    async def apply(self, fault: FaultPlan) -> None:
+        """Do to the gateway what the fault says, and wait until it is done."""
+        self._emit(FaultRequested(fault=fault.id, at_s=self._clock.now_s()))
+        deeds = msgspec.convert(fault.settings, kinds()[fault.kind]).deeds()
+        if deeds is None:
+            raise ValueError(f"{fault.kind} does not say what to do")
+        self._on[fault.id] = deeds
+        for number, deed in enumerate(deeds.begin):
+            did = await self._do(fault.id, deed)
+            if did is None:
+                return
+            if number == 0:
+                began_s, at_s = self._since_origin(did)
+                self._emit(FaultEffective(fault=fault.id, legs=(), began_s=began_s, at_s=at_s))
+                self._prove(fault.id, When.DURING, did)
+            elif not deeds.end:
+                self._prove(fault.id, When.AFTER, did)
+
+    async def clear(self, fault_id: str) -> None:
+        """Undo a fault, and wait until that is done."""
+        began_s = self._clock.now_s()
+        self._emit(FaultClearRequested(fault=fault_id, at_s=began_s))
+        deeds = self._on.pop(fault_id, None)
+        if deeds is None:
+            return  # the keeper has undone it already, and the history says why
+        for deed in deeds.end:
+            did = await self._do(fault_id, deed)
+            if did is None:
+                return
+            self._prove(fault_id, When.AFTER, did)
+        self._emit(FaultCleared(fault=fault_id, began_s=began_s, at_s=self._clock.now_s()))
+
+    async def end(self) -> None:
+        """Stop listening. The keeper undoes everything when its input ends."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _do(self, fault_id: str, deed: Deed) -> Did | None:
+        """One order; None, and trouble, when it was not carried out."""
+        if self._child is None:
+            raise RuntimeError("a gateway is started before the first fault")
+        number = len(self._waiting) + 1
+        answer: asyncio.Future[Did] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self._child.send(Do(number=number, deed=deed))
+        try:
+            did = await asyncio.wait_for(answer, _ANSWER_WITHIN_S)
+            why = did.error
+        except TimeoutError:
+            why = f"its keeper did not say so within {_ANSWER_WITHIN_S:g} s"
+        if why:
+            what = f"fault {fault_id}: cannot {deed} the gateway: {why}"
+            self._emit(PlaneTrouble(at_s=self._clock.now_s(), what=what))
+            return None
+        return did
+
+    def _prove(self, fault_id: str, when: When, did: Did) -> None:
+        """What the kernel said of the process, which is no claim of the keeper's own, is the proof."""
+        sent_s, done_s = self._since_origin(did)
+        self._emit(
+            FaultProof(
+                fault=fault_id,
+                leg=THE_GATEWAY,
+                when=when,
+                id="",
+                port=0,
+                stream=False,
+                sent_s=sent_s,
+                done_s=done_s,
+                proved=did.saw != "",
+                saw=did.saw,
+            )
+        )
+
+    def _since_origin(self, did: Did) -> tuple[float, float]:
+        return did.began_s - self._clock.origin_s, did.at_s - self._clock.origin_s
+
+    async def _listen(self, descriptor: int) -> None:
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(descriptor, "rb", buffering=0)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            while line := await reader.readline():
+                self._hear(msgspec.json.decode(line, type=Did))
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_result(Did(number=0, began_s=0, at_s=0, error="the gateway ended by itself"))
+        finally:
+            transport.close()
+
+    def _hear(self, did: Did) -> None:
+        if did.number in self._waiting:
+            waiting = self._waiting[did.number]
+            if not waiting.done():
+                waiting.set_result(did)
+            return
+        began_s, at_s = self._since_origin(did)
+        for fault in [fault for fault, deeds in self._on.items() if deeds.end]:
+            del self._on[fault]
+            self._emit(FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why="the runner fell silent"))
+
+    async def _beat(self) -> None:
+        while self._child is not None:
+            self._child.send(Beat())
+            await asyncio.sleep(HEARTBEAT_S)

@@ -1,0 +1,412 @@
+"""The Toxiproxy plane: faults on the bytes of a leg's line, in front of the mitm plane. A process of its own.
+
+ gateway -> Toxiproxy, one proxy per leg -> mitm plane -> leg
+
+Laws:
+- A fault is effective when Toxiproxy has it on every line of its legs, which this plane reads back before it says so.
+- The port of a line belongs to the plane from start to end, also while the line is down: a socket stays bound to it.
+- Restoring is certain: a toxic that does not come off in time costs the line its connections, never its health.
+- A server that this plane started dies with it. On a server that somebody else runs, it touches its own proxies and
+  nothing else; `/reset` is never called.
+
+A lease ends like the mitm plane's: when the runner falls silent the lines carry bytes as before within five seconds.
+When the runner is gone there is nothing to restore: the gateway is ended by its keeper, the lines close with the
+plane, and whoever still has their address is refused.
+
+The client library holds the server's address in a class, so there is one server for each process.
+Facts about toxics are from Toxiproxy's own source (link.go, proxy.go, toxics/*.go, version 2.12.0).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from toxiproxy import Proxy, Toxiproxy
+
+from drills.events import FaultCleared, FaultEffective, PlaneTrouble
+from drills.lifeline import die_with_parent
+from faults.base import DOWN, Toxic, kinds
+from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneReady, ToxiSpec
+
+PREFIX = "failover-drill-"
+"""The names of our proxies on a server begin so."""
+
+_CALL_WITHIN_S = 1.0
+_SERVER_WITHIN_S = 10.0
+_POLL_S = 0.02
+_ESTABLISHED = "01"
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+T = TypeVar("T")
+
+
+class ServerError(OSError):
+    """Toxiproxy did not do what it was asked."""
+
+
+def _within(call: Callable[[], T], seconds: float = _CALL_WITHIN_S) -> T:
+    """The result of a call to the server, which the client library would wait for without end. Raises `ServerError`."""
+    found: list[T] = []
+    wrong: list[Exception] = []
+
+    def work() -> None:
+        try:
+            found.append(call())
+        except Exception as error:  # noqa: BLE001  the library lets through whatever JSON and HTTP raise
+            wrong.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if wrong:
+        raise ServerError(f"{type(wrong[0]).__name__}: {wrong[0]}"[:300])
+    if not found:
+        raise ServerError(f"Toxiproxy did not answer within {seconds:g} s")
+    return found[0]
+
+
+class Line:
+    """One leg's proxy, and the faults that are on it."""
+
+    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int) -> None:
+        self._server = server
+        self._name = PREFIX + leg
+        self._upstream = f"127.0.0.1:{upstream_port}"
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
+        self._on: dict[str, Toxic] = {}
+        self._proxy: Proxy = self._create()
+
+    def _create(self) -> Proxy:
+        listen = f"127.0.0.1:{self.port}"
+        return _within(lambda: self._server.create(upstream=self._upstream, name=self._name, listen=listen))
+
+    def put_on(self, fault: str, toxic: Toxic) -> int:
+        """Put a fault on; how many connections were cut by that."""
+        open_now = self._connections()
+        self._on[fault] = toxic
+        try:
+            self._add(fault, toxic)
+        except ServerError:
+            # A connection whose reader does not read holds the lock that adding a toxic needs.
+            self._renew()
+            return open_now
+        return open_now if toxic.cuts or toxic.type == DOWN else 0
+
+    def _add(self, fault: str, toxic: Toxic) -> None:
+        if toxic.type == DOWN:
+            self._enable(False)
+            return
+        _within(
+            lambda: self._proxy.add_toxic(
+                name=fault, type=toxic.type, stream=toxic.stream, attributes=toxic.attributes, toxicity=1.0
+            )
+        )
+        if _within(lambda: self._proxy.get_toxic(fault)) is None:
+            raise ServerError(f"Toxiproxy has no toxic {fault} after it was added")
+        if toxic.cuts:
+            self._cut()
+
+    def take_off(self, fault: str) -> None:
+        """Take a fault off, also one that was put on by half."""
+        toxic = self._on.pop(fault, None)
+        if toxic is None:
+            return
+        if toxic.type == DOWN:
+            self._enable(not self._down)
+            return
+        try:
+            if _within(lambda: self._proxy.get_toxic(fault)) is not None:
+                _within(lambda: self._proxy.destroy_toxic(fault))
+            if toxic.cuts:
+                self._cut()
+        except ServerError:
+            # The same lock is needed to take a toxic off.
+            self._renew()
+
+    @property
+    def _down(self) -> bool:
+        return any(toxic.type == DOWN for toxic in self._on.values())
+
+    def _cut(self) -> None:
+        """Close every open connection: disabling is the only way."""
+        if not self._down:
+            self._enable(False)
+            self._enable(True)
+
+    def _enable(self, wanted: bool) -> None:
+        _within(self._proxy.enable if wanted else self._proxy.disable)
+        now = _within(lambda: self._server.get_proxy(self._name))
+        if now is None or now.enabled is not wanted:
+            raise ServerError(f"Toxiproxy did not {'enable' if wanted else 'disable'} {self._name}")
+
+    def _renew(self) -> None:
+        """A new proxy in the place of the old one, with what is still to be on it."""
+        _within(self._proxy.destroy)
+        self._proxy = self._create()
+        for fault, toxic in self._on.items():
+            self._add(fault, toxic)
+
+    def close(self) -> None:
+        """Delete the proxy, with all that is on it, and give the port up."""
+        with contextlib.suppress(ServerError):
+            _within(self._proxy.destroy)
+        self._held.close()
+
+    def _connections(self) -> int:
+        """Established connections to the line, where the kernel tells."""
+        lines = [line.split() for table in _TABLES if table.exists() for line in table.read_text().splitlines()[1:]]
+        return sum(1 for line in lines if line[1].endswith(f":{self.port:04X}") and line[3] == _ESTABLISHED)
+
+
+class Plane:
+    """Carries commands out, one after the other."""
+
+    def __init__(self, spec: ToxiSpec, server: Toxiproxy, emit: Callable[[PlaneEvent], None]) -> None:
+        self._origin_s = spec.origin_s
+        self._emit = emit
+        self._heard_s = time.monotonic()
+        self._on: dict[str, tuple[str, ...]] = {}
+        self._lines: dict[str, Line] = {}
+        try:
+            for leg, port in spec.upstream.items():
+                self._lines[leg] = Line(server, leg, port)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Where the gateway reaches each leg."""
+        return {leg: line.port for leg, line in self._lines.items()}
+
+    def hear(self, line: bytes) -> None:
+        """Carry out one line of the control channel."""
+        self._heard_s = time.monotonic()
+        command: Command | bytes = line
+        try:
+            command = msgspec.json.decode(line, type=Command)
+            if isinstance(command, Apply):
+                self._apply(command)
+            elif isinstance(command, Clear):
+                self._clear(command.fault, "")
+        except (OSError, ValueError) as error:
+            self.trouble(f"{command!r}: {error}")
+
+    def check_lease(self) -> None:
+        """Drop every fault when the runner has fallen silent."""
+        if self._on and time.monotonic() - self._heard_s > LEASE_S:
+            self.drop_all("the runner fell silent")
+
+    def _apply(self, command: Apply) -> None:
+        began_s = self._now_s()
+        if strangers := sorted(set(command.legs) - self._lines.keys()):
+            raise ValueError(f"no leg {', '.join(strangers)}")
+        if command.fault in self._on:
+            raise ValueError(f"fault {command.fault} is on already")
+        toxic = _toxic(command)
+        self._on[command.fault] = command.legs
+        try:
+            cut = sum(self._lines[leg].put_on(command.fault, toxic) for leg in command.legs)
+        except OSError:
+            self._clear(command.fault, "it could not be put on")
+            raise
+        at_s = self._now_s()
+        self._emit(FaultEffective(fault=command.fault, legs=command.legs, began_s=began_s, at_s=at_s, cut=cut))
+
+    def _clear(self, fault: str, why: str) -> None:
+        began_s = self._now_s()
+        if fault not in self._on:
+            raise ValueError(f"fault {fault} is not on")
+        for leg in self._on.pop(fault):
+            self._lines[leg].take_off(fault)
+        self._emit(FaultCleared(fault=fault, began_s=began_s, at_s=self._now_s(), why=why))
+
+    def drop_all(self, why: str) -> None:
+        """End every fault that is on."""
+        for fault in tuple(self._on):
+            try:
+                self._clear(fault, why)
+            except OSError as error:
+                self.trouble(f"clearing {fault}: {error}")
+
+    def close(self) -> None:
+        """Drop every fault and delete our proxies."""
+        self.drop_all("the plane ends")
+        for line in self._lines.values():
+            line.close()
+
+    def trouble(self, what: str) -> None:
+        """Report what went wrong."""
+        self._emit(PlaneTrouble(at_s=self._now_s(), what=what[:500]))
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._origin_s
+
+
+def _toxic(command: Apply) -> Toxic:
+    cls = kinds().get(command.kind)
+    if cls is None or cls.plane != "toxi":
+        raise ValueError(f"no fault {command.kind!r} of this plane")
+    if unknown := sorted(command.settings.keys() - {setting.name for setting in fields(cls)}):
+        raise ValueError(f"{command.kind} has no setting {', '.join(unknown)}")
+    toxic = msgspec.convert(command.settings, cls).toxic()
+    if toxic is None:
+        raise ValueError(f"{command.kind} does not say what to do")
+    return toxic
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+def _reach(host: str, port: int) -> tuple[Toxiproxy, str]:
+    """The server at an address, and its version. Raises `ServerError` when there is none."""
+    server = Toxiproxy()
+    server.update_api_consumer(host, port)
+    version: Any = _within(server.version)
+    if version is None:
+        raise ServerError(f"nothing listens at {host}:{port}")
+    try:
+        return server, str(msgspec.json.decode(version)["version"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        pass  # servers before 2.5 answer in plain text
+    text = version.decode(errors="replace").strip()
+    if len(text) > 40 or "<" in text:
+        raise ServerError(f"what answers at {host}:{port} is no Toxiproxy")
+    return server, text
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a server's URL. Raises `ValueError` unless it is on this machine's loopback."""
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port or 8474
+    if parts.scheme != "http" or host not in {"127.0.0.1", "localhost"}:
+        raise ValueError(f"{url} is no http URL of a Toxiproxy on 127.0.0.1, which the drill's own ports need")
+    return host, port
+
+
+def objections(server: Toxiproxy) -> list[str]:
+    """Why a server that somebody else runs cannot be used now."""
+    found = []
+    for name, proxy in sorted(_within(server.proxies).items()):
+        if name.startswith(PREFIX):
+            found.append(f"proxy {name} is there already: another drill runs, or one was killed; delete it then")
+            continue
+        if not proxy.enabled:
+            found.append(f"proxy {name} is disabled: somebody else's experiment is under way")
+        if toxics := sorted(_within(proxy.toxics)):
+            found.append(f"proxy {name} has toxics that are not ours: {', '.join(toxics)}")
+    return found
+
+
+@contextlib.contextmanager
+def _server(spec: ToxiSpec) -> Iterator[tuple[Toxiproxy, str, subprocess.Popen[bytes] | None]]:
+    if spec.url:
+        server, version = _reach(*address(spec.url))
+        if found := objections(server):
+            raise ServerError("; ".join(found))
+        yield server, version, None
+        return
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    process = subprocess.Popen(  # noqa: S603  the runner found this program
+        [spec.command, "-host", "127.0.0.1", "-port", str(port)],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr.fileno(),
+        env={**os.environ, "LOG_LEVEL": "error"},
+        preexec_fn=partial(die_with_parent, parent=os.getpid()),  # noqa: PLW1509  no thread is running yet
+    )
+    try:
+        until_s = time.monotonic() + _SERVER_WITHIN_S
+        while True:
+            if process.poll() is not None:
+                raise ServerError(f"{spec.command} ended at its start with code {process.returncode}")
+            try:
+                server, version = _reach("127.0.0.1", port)
+                break
+            except ServerError:
+                if time.monotonic() > until_s:
+                    raise
+            time.sleep(_POLL_S)
+        yield server, version, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _inspect(url: str) -> int:
+    """For people who run a Toxiproxy of their own: its version, or why it cannot be used, a line each."""
+    try:
+        server, version = _reach(*address(url))
+        found = objections(server)
+    except (OSError, ValueError) as error:
+        found = [str(error)]
+    print("\n".join(found) if found else version)  # noqa: T201  the answer
+    return 1 if found else 0
+
+
+def _emit(event: PlaneEvent) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, msgspec.json.encode(event) + b"\n")
+
+
+def _serve(plane: Plane, rest: bytes, server: subprocess.Popen[bytes] | None) -> None:
+    """Carry commands out until the input ends, or the server does."""
+    while True:
+        *lines, rest = rest.split(b"\n")
+        for line in lines:
+            plane.hear(line)
+        if select.select([0], [], [], LEASE_S / 10)[0]:
+            data = os.read(0, 65536)
+            if not data:
+                return
+            rest += data
+        plane.check_lease()
+        if server is not None and server.poll() is not None:
+            raise ServerError(f"the Toxiproxy server ended with code {server.returncode}")
+
+
+def main() -> None:
+    """The plane's process; `inspect URL` only looks at a server."""
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # the client library would ask a proxy for 127.0.0.1
+    if sys.argv[1:2] == ["inspect"]:
+        sys.exit(_inspect(sys.argv[2]))
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, signal.SIG_IGN)  # the runner decides; its end is the end of the input
+    first = b""
+    while b"\n" not in first:
+        data = os.read(0, 65536)
+        if not data:
+            return
+        first += data
+    line, _, rest = first.partition(b"\n")
+    spec = msgspec.json.decode(line, type=ToxiSpec)
+    try:
+        with _server(spec) as (server, version, process), contextlib.closing(Plane(spec, server, _emit)) as plane:
+            _emit(PlaneReady(ports=plane.ports, version=version))
+            _serve(plane, rest, process)
+    except (OSError, ValueError) as error:
+        print(f"toxiproxy plane: {error}", file=sys.stderr)  # noqa: T201  its last words
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

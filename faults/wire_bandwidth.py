@@ -1,0 +1,31 @@
+"""wire_bandwidth: a line that is too thin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from faults.base import Fault, Toxic
+
+
+@dataclass(frozen=True)
+class WireBandwidth(Fault):
+    """What the leg sends trickles through a thin line. Carried out by Toxiproxy.
+
+    Small answers hardly notice. Open connections meet it with their next byte.
+
+    kilobytes_per_s: how much gets through; a kilobyte is 1000 bytes.
+    """
+
+    kind = "wire_bandwidth"
+    colour = "#fec44f"
+    plane = "toxi"
+    probe_streams = True
+
+    kilobytes_per_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+    def toxic(self) -> Toxic:
+        """Limit the rate downstream, in KB/s."""
+        return Toxic(type="bandwidth", attributes={"rate": self.kilobytes_per_s})

@@ -1,0 +1,49 @@
+"""wire_latency: every byte of the answer arrives late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from drills.units import Seconds
+from faults.base import Fault, Toxic
+from faults.proof import Came, ProbeOutcome
+
+
+@dataclass(frozen=True)
+class WireLatency(Fault):
+    """What the leg sends arrives late, to the byte, as over a long or crowded line. Carried out by Toxiproxy.
+
+    Connects and requests are not delayed. Open connections meet it with their next byte, and those that it holds come
+    at once when the fault ends. A stream keeps its pace and is only shifted, unless there is jitter.
+
+    latency: how late each piece of the answer is.
+    jitter: the latency varies by up to this much either way.
+    """
+
+    kind = "wire_latency"
+    colour = "#fee391"
+    plane = "toxi"
+
+    latency: Annotated[Seconds, msgspec.Meta(ge=0.001, le=600)]
+    jitter: Annotated[Seconds, msgspec.Meta(le=600)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.jitter > self.latency:
+            raise ValueError("the jitter cannot be larger than the latency")
+
+    def toxic(self) -> Toxic:
+        """Delay downstream, in milliseconds."""
+        return Toxic(
+            type="latency", attributes={"latency": round(self.latency * 1000), "jitter": round(self.jitter * 1000)}
+        )
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The right answer comes, its first byte not before its time; or nothing came yet, and it is not time yet."""
+        least_s = self.latency - self.jitter
+        if outcome.first_byte_s is None:
+            return outcome.unanswered and outcome.took_s <= self.latency + self.jitter + outcome.usual_s
+        late = outcome.took_s >= outcome.usual_s + self.latency / 2
+        return outcome.came in {Came.WHOLE, Came.SILENT} and outcome.first_byte_s >= least_s and late

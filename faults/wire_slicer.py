@@ -1,0 +1,57 @@
+"""wire_slicer: the answer comes in crumbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from drills.units import Seconds
+from faults.base import Fault, Toxic
+from faults.proof import SMALL_PIECES, Came, ProbeOutcome
+
+_JOINED = 4
+"""Pieces that the kernel joins into one segment, at most on average."""
+
+
+@dataclass(frozen=True)
+class WireSlicer(Fault):
+    """What the leg sends is cut into small pieces with a pause after each. Carried out by Toxiproxy.
+
+    Finds readers that take a piece of a stream for a whole event. Open connections meet it with their next byte.
+
+    average_size: size of a piece in bytes; pieces are halved until none is larger.
+    delay: the pause after each piece.
+    """
+
+    kind = "wire_slicer"
+    colour = "#fe9929"
+    plane = "toxi"
+
+    average_size: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
+    delay: Annotated[Seconds, msgspec.Meta(le=10)] = 0.0
+
+    def toxic(self) -> Toxic:
+        """Slice downstream; the delay is in microseconds."""
+        return Toxic(
+            type="slicer",
+            attributes={"average_size": self.average_size, "size_variation": 0, "delay": round(self.delay * 1e6)},
+        )
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The right answer comes in pieces that are small, as the kernel counted them, or late for their
+        pauses, perhaps not all yet.
+
+        The kernel joins some pieces that come at once.
+        """
+        if outcome.came is Came.WHOLE and self._small(outcome):
+            return True
+        return self.delay > 0 and outcome.late and outcome.came in {Came.WHOLE, Came.SILENT}
+
+    def restored(self, outcome: ProbeOutcome) -> bool:
+        """The usual answer comes, and not in small pieces."""
+        return super().restored(outcome) and not self._small(outcome)
+
+    def _small(self, outcome: ProbeOutcome) -> bool:
+        return outcome.piece_size is not None and outcome.piece_size < min(_JOINED * self.average_size, SMALL_PIECES)

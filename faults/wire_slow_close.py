@@ -1,0 +1,40 @@
+"""wire_slow_close: connections that do not end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from drills.units import Seconds
+from faults.base import Fault, Toxic
+from faults.proof import Came, ProbeOutcome
+
+
+@dataclass(frozen=True)
+class WireSlowClose(Fault):
+    """The end of a connection that the leg closes arrives late. Carried out by Toxiproxy.
+
+    It acts only when a connection ends, so pooled connections that stay open and answers with a stated length never
+    notice. Open connections meet it too, when they close.
+
+    delay: how late the end is.
+    """
+
+    kind = "wire_slow_close"
+    colour = "#ec7014"
+    plane = "toxi"
+    probe_closes = True
+
+    delay: Annotated[Seconds, msgspec.Meta(ge=0.001, le=600)]
+
+    def toxic(self) -> Toxic:
+        """Delay the close downstream, in milliseconds."""
+        return Toxic(type="slow_close", attributes={"delay": round(self.delay * 1000)})
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The right answer comes, and the end of its connection not before its time, or not yet."""
+        if outcome.came is Came.WHOLE:
+            return outcome.took_s >= max(self.delay, outcome.usual_s + self.delay / 2)
+        return outcome.came is Came.SILENT and outcome.body != b"" and outcome.late
