@@ -184,6 +184,8 @@ def _check(args: argparse.Namespace) -> int:
     from drills.files import recheck  # noqa: PLC0415
 
     result, agrees, why = recheck(args.folder)
+    if not agrees:
+        print(f"drill: {why}; judged from the history alone:", file=sys.stderr, flush=True)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
 
@@ -191,8 +193,7 @@ def _check(args: argparse.Namespace) -> int:
     else:
         _print_summary(result, args.folder, sys.stdout)
     if not agrees:
-        print(f"drill: {why}", file=sys.stderr)
-        return 3
+        return EXIT_INVALID
     return result.exit_code
 
 

@@ -30,7 +30,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Failback | None:
         reasons["failback_s"] = "the fault was never cleared"
         return _never(fault, reasons)
     end_s = _window_end_s(ledger, cleared_s)
-    home = _home(ledger, cleared_s)
+    home = _home(ledger, cleared_s, fault.plan.legs)
     expected = home is not None and home in fault.plan.legs
     window = [r for r in ledger.requests if cleared_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
     if not expected:
@@ -86,14 +86,14 @@ def _window_end_s(ledger: Ledger, cleared_s: float) -> float:
     return min(later, default=last_s(ledger))
 
 
-def _home(ledger: Ledger, cleared_s: float) -> str | None:
+def _home(ledger: Ledger, cleared_s: float, of: Sequence[str]) -> str | None:
     """Who should serve once a fault has ended: who served before the first fault that is over by then.
 
     While another fault still holds that leg, it is who served before that other fault's own predecessor ended, which
     is the first leg in the chain that no fault holds.
     """
     onsets = [f.effective_s for f in ledger.faults if f.effective_s is not None]
-    first = served_before(ledger, min(onsets)) if onsets else None
+    first = served_before(ledger, min(onsets), of) if onsets else None
     held = {
         leg
         for f in ledger.faults
@@ -110,7 +110,7 @@ def _home(ledger: Ledger, cleared_s: float) -> str | None:
 def _flaps_per_hour(ledger: Ledger, fault: FaultRecord, end_s: float) -> float:
     onset_s = fault.effective_s or 0.0
     served = [r.served_by for r in _in(ledger.requests, onset_s, end_s) if r.ok]
-    before = served_before(ledger, onset_s)
+    before = served_before(ledger, onset_s, fault.plan.legs)
     changes = sum(1 for left, right in zip([before, *served], served, strict=False) if left != right)
     hours = (end_s - onset_s) / 3600
     return max(0, changes - 2) / hours if hours > 0 else 0.0

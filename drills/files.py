@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from drills.result import Result, decode, encode
 from drills.verdict import judge
 from reports import markdown
 
+SCENARIO_FILE = "scenario.yaml"
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.md"
 
@@ -61,8 +63,14 @@ def recheck(folder: Path) -> tuple[Result, bool, str]:
         return result, False, f"{written}: cannot be read: {error}"
     again = decode(encode(result))
     differing = [name for name in Result.__struct_fields__ if getattr(stored, name) != getattr(again, name)]
+    scenario = folder / SCENARIO_FILE
+    if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != result.scenario.sha256:
+        differing.append(f"{SCENARIO_FILE} (not the scenario that was run)")
+    report = folder / REPORT_FILE
+    if not differing and (report.read_bytes() if report.is_file() else b"") != markdown.render(result):
+        differing.append(f"{REPORT_FILE} (not the report of this history)")
     if differing:
-        return result, False, f"{written} does not agree with the history in: {', '.join(differing)}"
+        return result, False, f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
     return result, True, ""
 
 

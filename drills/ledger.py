@@ -365,14 +365,18 @@ def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
     )
 
 
-def may_have_answered(attempt: Attempt) -> bool:
-    """Whether the caller's answer may come from this attempt: the leg began to answer, and did not fail.
+def may_have_answered(request: Request, attempt: Attempt) -> bool:
+    """Whether the caller's answer may come from this attempt: the leg began to answer before it, and did not fail.
 
     A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole. So can a
     stream that a fault broke behind its last word, or in an event that the gateway passes over.
     """
     if attempt.done is None:
         return True
+    # What the caller had before the leg began to answer, the leg did not say.
+    had_s = None if request.done is None else (request.done.first_token_s or request.done.done_s)
+    if had_s is not None and attempt.done.answered_s is not None and attempt.done.answered_s > had_s:
+        return False
     if attempt.done.result is AttemptResult.FAULTED:
         return attempt.seen.stream and attempt.done.status is not None and attempt.done.status < 400
     return attempt.done.answered_s is not None and attempt.done.result in {

@@ -290,7 +290,7 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     onset_s = fault.effective_s
     if onset_s is None or fault.plan.connections is not Connections.REFUSED:
         return touched
-    if switchover.served_before(ledger, onset_s) not in fault.plan.legs:
+    if switchover.served_before(ledger, onset_s, fault.plan.legs) not in fault.plan.legs:
         return touched
     end_s = switchover.window_end_s(ledger, fault)
     window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]

@@ -419,6 +419,8 @@ def lasting_port() -> int:
 
 def check_port(port: int) -> None:
     """Raise `UsageProblem` when a loopback port cannot be listened on."""
+    if not 1 <= port <= 65535:
+        raise UsageProblem(f"port {port} does not exist; allowed: 1 to 65535")
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

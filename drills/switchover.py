@@ -10,7 +10,7 @@ import itertools
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from drills.ledger import FaultRecord, Ledger, Request
 from drills.outcomes import Outcome
@@ -18,6 +18,8 @@ from drills.result import Outage, Switchover
 
 _SERVED_BEFORE = 20
 """How many of the last good answers before the onset say who served."""
+_SERVING_SHARE = 0.25
+"""A leg that gave this share of them was serving."""
 _PROBE_EVERY_S = 5.0
 _PROBE_SHARE = 0.05
 """A probe of a faulted leg: at most one attempt per 5 s or per 5 % of arrivals."""
@@ -36,7 +38,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     end_s = window_end_s(ledger, fault)
     faulted = frozenset(fault.plan.legs)
     window = [r for r in ledger.requests if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
-    before = served_before(ledger, onset_s)
+    before = served_before(ledger, onset_s, faulted)
     reasons: dict[str, str] = {}
     failures = [
         r
@@ -104,8 +106,11 @@ def last_s(ledger: Ledger) -> float:
     return max((r.done_s or r.due_s for r in ledger.requests), default=0.0)
 
 
-def served_before(ledger: Ledger, at_s: float) -> str | None:
+def served_before(ledger: Ledger, at_s: float, of: Collection[str] = ()) -> str | None:
     """The leg that gave most of the last good answers before a time.
+
+    of: legs that are asked about; the busiest of them counts if it gave a quarter of the answers, so that it is seen
+    also where several legs share the load.
 
     Answers to requests from before the last beginning or end of a fault count only where there are no others: at a
     low rate they would name the leg that served before that fault.
@@ -114,8 +119,10 @@ def served_before(ledger: Ledger, at_s: float) -> str | None:
     since_s = max((edge_s for edge_s in changes if edge_s < at_s), default=0.0)
     before = [r for r in ledger.requests if r.ok and r.done_s is not None and r.done_s <= at_s]
     recent = [r for r in before if r.due_s >= since_s] or before
-    counts = Counter(r.served_by for r in recent[-_SERVED_BEFORE:]).most_common(1)
-    return counts[0][0] if counts else None
+    counts = Counter(r.served_by for r in recent[-_SERVED_BEFORE:]).most_common()
+    share = _SERVING_SHARE * sum(count for _, count in counts)
+    asked = [leg for leg, count in counts if leg in of and count >= share]
+    return next((leg for leg in (*asked, *(leg for leg, _ in counts))), None)
 
 
 def _tried(request: Request, legs: frozenset[str]) -> bool:

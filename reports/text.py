@@ -31,7 +31,7 @@ def render(result: Result, folder: str) -> list[Line]:
         Line(f"{result.verdict.upper()}: {sentence(result)}", STYLES[result.verdict]),
         Line(
             plain(
-                f"{result.scenario.name}, {result.gateway.name} {result.gateway.version}, "
+                f"{result.scenario.name}, {f'{result.gateway.name} {result.gateway.version}'.strip()}, "
                 f"config {result.gateway.config_file}, seed {result.seed}"
             )
         ),

@@ -9,7 +9,7 @@ MEANING = {
     Verdict.FAIL: "an expectation was broken",
     Verdict.INVALID: "the drill proved nothing about the gateway",
     Verdict.INCONCLUSIVE: "the measurement is too coarse for the limits that were set",
-    Verdict.INTERRUPTED: "stopped before its end; everything was restored",
+    Verdict.INTERRUPTED: "stopped before its end",
     Verdict.UNKNOWN: "a check crashed",
 }
 
@@ -65,7 +65,8 @@ def sentence(result: Result) -> str:
     """The verdict's one sentence: what happened to the callers."""
     requests = result.requests
     lost = requests.failed + requests.unknown + requests.corrupt
-    head = f"{MEANING[result.verdict]}; {lost} of {requests.due} requests lost, {requests.slow} slow"
+    broken = f" ({requests.broken_streams} streams that had begun)" if requests.broken_streams else ""
+    head = f"{MEANING[result.verdict]}; {lost} of {requests.due} requests lost{broken}, {requests.slow} slow"
     recovered = [found for found in result.switchovers if found.recovery_s is not None]
     if result.verdict in {Verdict.PASS, Verdict.FAIL} and result.switchovers:
         if len(recovered) == len(result.switchovers):

@@ -82,6 +82,18 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert str(port) in _wrong(tmp_path, "run", "cloud-outage", "--port", str(port))
 
 
+@pytest.mark.parametrize("port", ["0", "99999", "-1"])
+def test_a_port_that_does_not_exist(tmp_path: Path, port: str) -> None:
+    """The range is named."""
+    assert "1 to 65535" in _wrong(tmp_path, "run", "cloud-outage", f"--port={port}")
+
+
+def test_a_config_nested_too_deep(tmp_path: Path) -> None:
+    """A sentence, not the limits of a parser."""
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    assert "nested too deep" in _wrong(tmp_path, "plan", "primary-down", "--config", "deep.yaml")
+
+
 def test_an_unknown_gateway(tmp_path: Path) -> None:
     """The closest match and the adapters that there are."""
     assert "did you mean 'litellm'?" in _wrong(tmp_path, "run", "cloud-outage", "--gateway", "litelm")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from drills.gateways import get, litellm_config, litellm_document, litellm_install, litellm_legs, names
-from drills.gateways.litellm import LiteLLM, sample
+from drills.gateways.litellm import GATEWAY, LiteLLM, sample
 from drills.gateways.litellm_domains import SUPPORTED, domains, region_of_host, slug
 from drills.legs import Leg
 from drills.problems import UsageProblem
@@ -724,3 +724,19 @@ def test_a_given_litellm_must_be_one(tmp_path: Path) -> None:
     path.chmod(0o755)
     with pytest.raises(UsageProblem, match="its Python has no litellm"):
         litellm_install.prepare(print, {"FAILOVER_DRILL_LITELLM": str(path)})
+
+
+def test_a_url_with_a_password_is_shown_without_it(tmp_path: Path) -> None:
+    """The endpoint of a leg goes into histories and reports: no user, password or query of the URL does."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "model_list:\n"
+        "  - model_name: chat\n"
+        "    litellm_params: {model: azure/gpt-4o, api_base: 'https://user:REALpw@x.openai.azure.com/a?sig=REALsig'}\n"
+        "  - model_name: other\n"
+        "    litellm_params: {model: openai/gpt-4o}\n"
+        "router_settings: {fallbacks: [{chat: [other]}]}\n"
+    )
+    found = GATEWAY.discover(path, None)
+    assert found.legs[0].endpoint == "https://x.openai.azure.com/a"
+    assert "REAL" not in str(found)

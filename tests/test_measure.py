@@ -16,7 +16,16 @@ from calibration.story import history, probes, stranger
 
 from drills import verdict as verdicts
 from drills.checks.base import Check
-from drills.events import AnyEvent, ConnectHung, FaultEffective, Limits, PlaneTrouble, RunEnded
+from drills.events import (
+    AnyEvent,
+    AttemptDone,
+    AttemptReceived,
+    ConnectHung,
+    FaultEffective,
+    Limits,
+    PlaneTrouble,
+    RunEnded,
+)
 from drills.measure import Measured
 from drills.result import CheckPart, Result, Verdict
 from drills.verdict import judge
@@ -329,3 +338,22 @@ def test_a_fault_on_an_idle_leg_alone_is_still_invalid() -> None:
     """Nothing held the gateway; the fault was simply put where no traffic was."""
     result = judge(history("ppp{ppp}pppp", Limits(lost_at_most=0)), "told")
     assert result.verdict is Verdict.INVALID
+
+
+def test_a_leg_that_is_called_and_never_serves_has_nothing_to_switch_over_from() -> None:
+    """Every answer is the standby's; the primary gets a copy of one request, for nothing. That is no switchover."""
+    told = history("ppp[xxsss]spp")
+    copies = tuple(
+        msgspec.structs.replace(event, id=f"{4:016x}") if isinstance(event, AttemptReceived) else event
+        for event in told
+        if isinstance(event, AttemptReceived | AttemptDone) and event.attempt == 4
+    )
+    result = judge(history("sss[sss]sss", Limits(switchover_within_s=0.5), also=renumbered(copies)), "told")
+    assert result.faults[0].touched_requests == 1
+    assert result.verdict is Verdict.INVALID
+    assert "none of its legs gave an answer just before" in check(result, "faults reached requests").observed
+
+
+def renumbered(events: tuple[AttemptReceived | AttemptDone, ...]) -> tuple[AttemptReceived | AttemptDone, ...]:
+    """The same attempt under a number that no other has."""
+    return tuple(msgspec.structs.replace(event, attempt=1000 + event.attempt) for event in events)

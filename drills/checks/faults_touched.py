@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from drills.checks.base import Check
 from drills.measure import Measured
+from drills.providers.base import Surface
 from drills.result import CheckPart, FaultPart, Verdict
 
 _NAME = "faults reached requests"
+_MANY = 10
 
 
 def _judge(measured: Measured) -> CheckPart:
-    expected = "at least one fault, and each fault meets at least one request"
+    expected = "at least one fault; each meets at least one request, on a leg that served just before"
     if not measured.faults:
         return CheckPart(
             name=_NAME,
@@ -22,12 +26,14 @@ def _judge(measured: Measured) -> CheckPart:
     missed = [
         fault
         for fault in measured.faults
-        if fault.effective_s is None or (fault.touched_requests == 0 and not _stuck_before(measured, fault))
+        if not _stuck_before(measured, fault)
+        and (fault.effective_s is None or fault.touched_requests == 0 or not _served(measured, fault))
     ]
     observed = "; ".join(
         f"{fault.id}: "
         + (f"{fault.touched_requests} requests" if fault.effective_s is not None else "never became effective")
         + (", the gateway was stuck on an earlier fault" if _stuck_before(measured, fault) else "")
+        + ("" if _served(measured, fault) else ", none of its legs gave an answer just before")
         for fault in measured.faults
     )
     if not missed:
@@ -37,9 +43,32 @@ def _judge(measured: Measured) -> CheckPart:
         verdict=Verdict.INVALID,
         expected=expected,
         observed=observed,
-        evidence=tuple(f"fault {fault.id} on {', '.join(fault.legs) or 'the gateway'}" for fault in missed),
-        advice="The gateway sent nothing to these legs while the fault was on. Select legs that carry traffic then.",
+        evidence=(
+            *(f"fault {fault.id} on {', '.join(fault.legs) or 'the gateway'}" for fault in missed),
+            *_strange(measured),
+        ),
+        advice="Callers were not served from these legs when the fault began. Select legs that carry traffic then.",
     )
+
+
+def _strange(measured: Measured) -> list[str]:
+    """Calls that are no model calls in their leg's dialect, where they are many: the gateway speaks another one."""
+    counts = Counter(attempt.leg for attempt in measured.ledger.side_attempts if attempt.seen.surface == Surface.OTHER)
+    dialects = {leg.name: leg.provider for leg in measured.ledger.header.legs}
+    return [
+        f"{count} calls on {leg} are no model calls in the dialect {dialects[leg]!r}"
+        for leg, count in counts.items()
+        if count >= _MANY
+    ]
+
+
+def _served(measured: Measured, fault: FaultPart) -> bool:
+    """Whether a leg of the fault gave answers before it. A gateway that only calls a leg, and serves from another, has
+    nothing to switch over from.
+    """
+    if not fault.legs:
+        return True  # whoever serves, serves through it
+    return any(found.fault == fault.id and found.from_ in fault.legs for found in measured.switchovers)
 
 
 def _stuck_before(measured: Measured, fault: FaultPart) -> bool:

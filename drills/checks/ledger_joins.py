@@ -20,7 +20,7 @@ def _judge(measured: Measured) -> CheckPart | None:
     orphans = [
         r
         for r in ledger.requests
-        if r.ok and not any(a.leg == r.served_by and may_have_answered(a) for a in r.attempts)
+        if r.ok and not any(a.leg == r.served_by and may_have_answered(r, a) for a in r.attempts)
     ]
     problems = []
     if attempts.unexplained > _UNEXPLAINED_SHARE * max(1, everything):

@@ -34,7 +34,7 @@ def _judge(measured: Measured) -> CheckPart | None:
     return CheckPart(
         name=_NAME,
         verdict=worst,
-        expected=f"callers are answered well again within {limit_s:g} s of each fault",
+        expected=f"another leg answers, and callers are answered well again, within {limit_s:g} s of each fault",
         observed="; ".join(said for _, said, _ in verdicts),
         evidence=cite([r for r in measured.ledger.requests if r.seq in blamed]),
         advice=" ".join(dict.fromkeys(advice for _, _, advice in verdicts if advice)),

@@ -117,7 +117,10 @@ def _parse(source: bytes, name: str, doubled: list[Problem]) -> Item:
         place = Place(name) if mark is None else Place(name, mark.line + 1, mark.column + 1)
         raise UsageProblem(Problem(f"not valid YAML: {error.problem or error.context}", place)) from error
     except yaml.YAMLError as error:
-        raise UsageProblem(Problem(f"not valid YAML: {error}", Place(name))) from error
+        said = " ".join(str(error).split())
+        raise UsageProblem(Problem(f"not valid YAML: {said}", Place(name))) from error
+    except RecursionError:
+        raise UsageProblem(Problem("the values are nested too deep", Place(name))) from None
     if root is None or root.empty:
         raise UsageProblem(Problem("the config is empty; a LiteLLM config needs a model_list", Place(name)))
     if root.fields is None:

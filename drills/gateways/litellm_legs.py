@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 from drills.gateways.litellm_config import Config, Deployment, Target
 from drills.gateways.litellm_domains import SUPPORTED, slug
@@ -152,7 +153,7 @@ def _named(ordered: Sequence[Deployment], on_chain: Mapping[int, int]) -> Iterat
             model=found.model,
             cloud=found.cloud,
             region=found.region,
-            endpoint=found.base,
+            endpoint=_without_secrets(found.base),
         )
 
 
@@ -187,3 +188,9 @@ def _shown(legs: Sequence[tuple[Leg, Deployment]]) -> str:
         if leg.role is not None:
             levels.setdefault(leg.role, []).append(leg.name)
     return " -> ".join(" + ".join(names) for names in levels.values())
+
+
+def _without_secrets(url: str) -> str:
+    """A URL for people: without user, password and query, which may be secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
