@@ -7,7 +7,7 @@ kept and named, so that the ledger adds up or says where it does not.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from drills.events import (
@@ -365,11 +365,12 @@ def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
     )
 
 
-def may_have_answered(request: Request, attempt: Attempt) -> bool:
+def may_have_answered(request: Request, attempt: Attempt, at_connections: Collection[str] = ()) -> bool:
     """Whether the caller's answer may come from this attempt: the leg began to answer before it, and did not fail.
 
     A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole. So can a
-    stream that a fault broke behind its last word, or in an event that the gateway passes over.
+    stream that a fault broke behind its last word, or in an event that the gateway passes over; and an answer whose
+    connection was reset when all of it had gone out (`at_connections`: ids of the faults that do so).
     """
     if attempt.done is None:
         return True
@@ -378,7 +379,8 @@ def may_have_answered(request: Request, attempt: Attempt) -> bool:
     if had_s is not None and attempt.done.answered_s is not None and attempt.done.answered_s > had_s:
         return False
     if attempt.done.result is AttemptResult.FAULTED:
-        return attempt.seen.stream and attempt.done.status is not None and attempt.done.status < 400
+        breaks = attempt.seen.stream or not set(at_connections).isdisjoint(attempt.done.faults)
+        return breaks and attempt.done.status is not None and attempt.done.status < 400
     return attempt.done.answered_s is not None and attempt.done.result in {
         AttemptResult.ANSWERED,
         AttemptResult.ABANDONED,

@@ -33,8 +33,8 @@ pytestmark = pytest.mark.calibration
 
 HERE = Path(__file__).parent / "calibration"
 RUNS = 20
-AT_ONCE = 3
-MORE_AT_ONCE = 4
+AT_ONCE = 2
+MORE_AT_ONCE = 3
 """Where the verdict counts and no instant is measured."""
 TRIES = 3
 """A run on a machine too busy to send on time is invalid by its own word, and is repeated."""

@@ -35,6 +35,16 @@ def test_who_may_have_answered(result: AttemptResult, status: int | None, stream
     assert may_have_answered(_request(3.0), Attempt(seen, done)) is may
 
 
+@pytest.mark.parametrize(("at_connections", "may"), [({"f"}, True), ({"g"}, False), (set(), False)])
+def test_an_answer_may_be_out_before_its_connection_is_reset(at_connections: set[str], may: bool) -> None:
+    """All of a whole answer had gone out when the port was closed: the caller has it."""
+    seen = AttemptReceived(
+        attempt=1, leg="a", id="x", surface="model", operation="messages", model="m", stream=False, received_s=1.0
+    )
+    done = AttemptDone(attempt=1, answered_s=1.5, done_s=2.0, status=200, result=AttemptResult.FAULTED, faults=("f",))
+    assert may_have_answered(_request(3.0), Attempt(seen, done), at_connections) is may
+
+
 @pytest.mark.parametrize(("had_s", "may"), [(1.4, False), (1.6, True)])
 def test_an_answer_from_before_the_leg_answered_is_not_of_the_leg(had_s: float, may: bool) -> None:
     """The leg began to answer at 1.5: what the caller had at 1.4 was made up, or came from a cache."""

@@ -17,10 +17,11 @@ def _judge(measured: Measured) -> CheckPart | None:
     if not ledger.requests:
         return None
     everything = attempts.total + attempts.unexplained
+    at_connections = {fault.plan.id for fault in ledger.faults if fault.plan.connection_level}
     orphans = [
         r
         for r in ledger.requests
-        if r.ok and not any(a.leg == r.served_by and may_have_answered(r, a) for a in r.attempts)
+        if r.ok and not any(a.leg == r.served_by and may_have_answered(r, a, at_connections) for a in r.attempts)
     ]
     problems = []
     if attempts.unexplained > _UNEXPLAINED_SHARE * max(1, everything):
