@@ -106,16 +106,25 @@ class Gateway:
             return await self.stream(call, answer)
 
     async def stream(self, call: Call, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        """Pass a stream on as it comes. Raises `LegError` when it breaks off."""
+        """Pass a stream on as it comes, from its first chunk. Raises `LegError` when it breaks off.
+
+        The answer to the caller begins with that chunk and not with the leg's headers: a leg that dies between the
+        two has answered nothing, and the caller can still be served by another.
+        """
+        try:
+            async for data in answer.content.iter_any():
+                await (await self.begun(call)).write(data)
+        except aiohttp.ClientError:
+            raise LegError(502, begun=call.response is not None) from None
+        response = await self.begun(call)
+        await response.write_eof()
+        return response
+
+    async def begun(self, call: Call) -> web.StreamResponse:
+        """The streamed answer to a caller, begun if it was not."""
         if call.response is None:
             call.response = web.StreamResponse(headers={"content-type": SSE})
             await call.response.prepare(call.request)
-        try:
-            async for data in answer.content.iter_any():
-                await call.response.write(data)
-        except aiohttp.ClientError:
-            raise LegError(502, begun=True) from None
-        await call.response.write_eof()
         return call.response
 
     async def failure(self, call: Call, leg: str, error: LegError) -> web.StreamResponse:
