@@ -28,6 +28,8 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cloud: who runs the endpoint: `aws`, `azure`, `gcp`, or the vendor's own platform (`anthropic`, `openai`).
     region: the cloud's name for the region in the leg's URL or parameters; None when there is none.
     endpoint: the real base URL, for people to read; never called in an offline drill.
+    hosts: the real host names that the gateway calls for this leg when its config is left alone, the model's first,
+        then those of identity services; `host`, or `host:port` where the port is not 443. Empty when not known.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cloud: str
     region: str | None = None
     endpoint: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -83,4 +83,17 @@ class Gateway(Protocol):
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """How to start the gateway on a loopback port with every leg's base URL replaced by `leg_urls[leg.name]`
         (scheme, host and port only). The user's config stays untouched; the private copy is in `Launch.files`.
+        """
+
+
+@runtime_checkable
+class TakesUnchanged(Protocol):
+    """The ability to run with the user's config byte for byte, for the routes `forward` and `sealed`. The adapter then
+    also sets `Leg.hosts` in `discover`.
+    """
+
+    def launch_unchanged(self, found: Discovery, surroundings: Mapping[str, str], port: int, private: Path) -> Launch:
+        """How to start the gateway on a loopback port with the user's own config. `surroundings` are the variables that
+        lead its traffic into the planes (proxies, certificate bundles); they win over the adapter's own. What the
+        config takes from the environment and is missing there gets dummy values, in the environment.
         """
