@@ -12,7 +12,7 @@ from typing import cast
 
 import yaml
 
-from drills.gateways.litellm_domains import Domains
+from drills.gateways.domains import Domains
 from drills.gateways.litellm_legs import Found
 from drills.gateways.litellm_offline import (
     AWS_SIGN_IN,
