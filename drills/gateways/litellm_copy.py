@@ -12,19 +12,18 @@ from typing import cast
 
 import yaml
 
-from drills.gateways.litellm_domains import Domains
+from drills.gateways.domains import Domains
 from drills.gateways.litellm_legs import Found
 from drills.gateways.litellm_offline import (
     AWS_SIGN_IN,
     AZURE_SIGN_IN,
     BASE_URLS,
-    DUMMY,
     ENV_PREFIX,
     VERTEX_SIGN_IN,
     Tree,
     leave_out,
-    scrub,
 )
+from drills.gateways.scrub import DUMMY, scrub
 
 CONFIG_NAME = "config.yaml"
 
@@ -54,7 +53,7 @@ def build(found: Found, urls: Mapping[str, str], private: Path, master_key: str)
     """The private copy of a config. urls: leg name -> scheme, host and port. private: the folder it will lie in."""
     document = found.config.document
     tree = cast(Tree, document.root.plain())
-    scrub(tree)
+    scrub(tree, reference=ENV_PREFIX)
     by_index = {deployment.index: leg for leg, deployment in found.legs}
     listed = cast(list[Tree], tree["model_list"])
     kept: list[Tree] = []
