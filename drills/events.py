@@ -341,6 +341,40 @@ class PlaneTrouble(Event, frozen=True, kw_only=True, tag="plane_trouble"):
     what: str
 
 
+class HowTried(enum.StrEnum):
+    """How the drill learned that a host was tried."""
+
+    LOOKED_UP = "looked up"
+    """A name server was asked for its name, and said that there is none."""
+    ASKED_FOR = "asked for"
+    """A proxy was asked for a way to it, and refused."""
+    TCP = "tcp"
+    """A TCP connection to its address was begun, and refused."""
+    UDP = "udp"
+    """A datagram was sent to its address, and reached nobody."""
+
+
+HOSTS_TRIED_AT_MOST = 100
+"""So many different tries are written down for each way of learning of them."""
+
+
+class HostTried(Event, frozen=True, kw_only=True, tag="host_tried"):
+    """The gateway tried to reach what belongs to no leg, and could not. Written once for each host, port and way.
+
+    host: its name or address as the gateway gave it, cleaned and cut to 255 characters; `MORE_HOSTS` when
+    `HOSTS_TRIED_AT_MOST` others were written down before. port: 0 when only the name is known.
+    """
+
+    at_s: float
+    host: str
+    how: HowTried
+    port: int = 0
+
+
+MORE_HOSTS = ""
+"""Stands in for all hosts that are too many to be written down."""
+
+
 class GatewayLine(Event, frozen=True, kw_only=True, tag="gateway"):
     """Something happened to the gateway's process: `starting`, `ready`, `stopped`, or `died` while in use."""
 
@@ -374,6 +408,7 @@ AnyEvent = (
     | FaultCleared
     | FaultProof
     | PlaneTrouble
+    | HostTried
     | GatewayLine
     | RunEnded
 )

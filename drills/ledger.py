@@ -26,6 +26,7 @@ from drills.events import (
     FaultProof,
     FaultRequested,
     GatewayLine,
+    HostTried,
     PhaseStarted,
     PlaneTrouble,
     Probe,
@@ -165,6 +166,7 @@ class Ledger:
     ended: RunEnded | None
     slow_limit_s: float | None
     slow_token_limit_s: float | None
+    hosts_tried: tuple[HostTried, ...] = ()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -193,6 +195,7 @@ class _Raw:
     proofs: list[FaultProof] = field(default_factory=list)
     troubles: list[PlaneTrouble] = field(default_factory=list)
     gateway: list[GatewayLine] = field(default_factory=list)
+    hosts_tried: list[HostTried] = field(default_factory=list)
     phases: list[PhaseStarted] = field(default_factory=list)
     timeline_s: float | None = None
     timeline_ended_s: float | None = None
@@ -229,6 +232,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.proofs.append(event)
             case PlaneTrouble():
                 raw.troubles.append(event)
+            case HostTried():
+                raw.hosts_tried.append(event)
             case GatewayLine():
                 raw.gateway.append(event)
             case PhaseStarted():
@@ -269,6 +274,7 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         unexplained=tuple(attempt for attempt in on_models if not header.own_checks or attempt.seen.id),
         troubles=tuple(raw.troubles),
         gateway=tuple(raw.gateway),
+        hosts_tried=tuple(raw.hosts_tried),
         phases_seen=tuple(raw.phases),
         timeline_ended_s=raw.timeline_ended_s,
         ended=raw.ended,

@@ -9,7 +9,7 @@ import enum
 
 import msgspec
 
-from drills.events import PhasePlan
+from drills.events import HowTried, PhasePlan
 from drills.legs import Leg
 
 RESULT_SCHEMA = "failover-drill/result/1"
@@ -245,6 +245,18 @@ class PhasePart(_Part, frozen=True, kw_only=True):
     attempts_per_request: float | None
 
 
+class HostPart(_Part, frozen=True, kw_only=True):
+    """A host that belongs to no leg, which the gateway tried and could not reach: see `drills.events.HostTried`.
+
+    first_s: when the first try was seen, on the run's clock.
+    """
+
+    host: str
+    port: int
+    how: HowTried
+    first_s: float
+
+
 class CheckPart(_Part, frozen=True, kw_only=True):
     """One check: what was expected, what was observed, the requests that prove it, and what to do about it."""
 
@@ -285,6 +297,7 @@ class Result(_Part, frozen=True, kw_only=True):
     checks: tuple[CheckPart, ...]
     environment: dict[str, str]
     plan: tuple[PhasePlan, ...]
+    hosts_tried: tuple[HostPart, ...] = ()
 
 
 def encode(result: Result) -> bytes:

@@ -18,6 +18,7 @@ from drills.result import (
     RESULT_SCHEMA,
     CheckPart,
     GatewayPart,
+    HostPart,
     Result,
     ScenarioPart,
     Verdict,
@@ -77,6 +78,10 @@ def judge(events: Sequence[AnyEvent], source: str) -> Result:
         checks=parts,
         environment=head.environment,
         plan=head.phases,
+        hosts_tried=tuple(
+            HostPart(host=tried.host, port=tried.port, how=tried.how, first_s=tried.at_s)
+            for tried in ledger.hosts_tried
+        ),
     )
 
 

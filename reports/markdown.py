@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from drills.result import Outage, ProofPart, Result, Verdict
 from reports.escape import markdown
-from reports.words import avoided, proven, recovery, restored, returned, seconds, sentence
+from reports.words import avoided, host_tried, proven, recovery, restored, returned, seconds, sentence
 
 
 def render(result: Result) -> bytes:
@@ -21,6 +21,7 @@ def render(result: Result) -> bytes:
         _phases(result),
         _ledger(result),
         _legs(result),
+        _hosts_tried(result),
         _instrument(result),
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
@@ -258,6 +259,15 @@ def _proofs(result: Result) -> str:
 
 def _hidden(proof: ProofPart) -> str:
     return f", hidden by {', '.join(proof.hidden_by)}" if proof.hidden_by else ""
+
+
+def _hosts_tried(result: Result) -> str:
+    if not result.hosts_tried:
+        return ""
+    rows = [(markdown(host_tried(part), 300), part.how.value, f"{part.first_s:.2f} s") for part in result.hosts_tried]
+    told = "They belong to no leg. Nothing of the gateway's left this machine on the way to them."
+    table = _table(("host", "how", "first at"), rows)
+    return f"## Hosts that the gateway tried and could not reach\n\n{told}\n\n{table}"
 
 
 def _instrument(result: Result) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from drills.result import CheckPart, Result, Verdict
 from reports.escape import plain
-from reports.words import avoided, recovery, returned, seconds, sentence
+from reports.words import avoided, host_tried, recovery, returned, seconds, sentence
 
 STYLES = {
     Verdict.PASS: "bold green",
@@ -40,6 +40,7 @@ def render(result: Result, folder: str) -> list[Line]:
     lines += _switchovers(result)
     lines += _findings(result)
     lines += _numbers(result)
+    lines += _hosts_tried(result)
     lines.append(Line(f"files: {plain(folder)}"))
     return lines
 
@@ -106,3 +107,14 @@ def _numbers(result: Result) -> list[Line]:
             f"{'unmeasured' if added is None else f'{added:.1f} ms'}"
         ),
     ]
+
+
+_HOSTS_SHOWN = 8
+
+
+def _hosts_tried(result: Result) -> list[Line]:
+    if not result.hosts_tried:
+        return []
+    names = list(dict.fromkeys(plain(host_tried(part), 80) for part in result.hosts_tried))
+    more = f" and {len(names) - _HOSTS_SHOWN} more" if len(names) > _HOSTS_SHOWN else ""
+    return [Line(f"tried and not reached: {', '.join(names[:_HOSTS_SHOWN])}{more}", "yellow")]

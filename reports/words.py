@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drills.result import Failback, FaultPart, Result, Switchover, Verdict
+from drills.events import MORE_HOSTS
+from drills.result import Failback, FaultPart, HostPart, Result, Switchover, Verdict
 
 MEANING = {
     Verdict.PASS: "every expectation held, and the drill proved itself",
@@ -74,3 +75,10 @@ def sentence(result: Result) -> str:
             return f"{head}; callers were answered well again {recovery(slowest)} after the fault"
         return f"{head}; callers were not answered well again while the fault was on"
     return head
+
+
+def host_tried(part: HostPart) -> str:
+    """A host that was tried, with its port when that is known."""
+    if part.host == MORE_HOSTS:
+        return "others, too many to be written down"
+    return f"{part.host}:{part.port}" if part.port else part.host
