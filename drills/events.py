@@ -40,7 +40,10 @@ class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for."""
+    """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for.
+
+    of_identity: it is one of the legs' identity services, and leaves the models alone.
+    """
 
     id: str
     kind: str
@@ -52,11 +55,17 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     connections: Connections
     shape: shapes.Shape | None = None
     plane: str = "mitm"
+    of_identity: bool = False
 
     @property
     def connection_level(self) -> bool:
         """Whether connects themselves fail, so that attempts may leave no trace at the plane."""
         return self.connections is not Connections.OPEN
+
+    @property
+    def before_the_model(self) -> bool:
+        """Whether a try of the gateway may fail before it asks the model: for want of a connection, or of a token."""
+        return self.connection_level or self.of_identity
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +126,10 @@ class Via(enum.StrEnum):
 
 
 class Probe(Event, frozen=True, kw_only=True, tag="probe"):
-    """A request of the tool's own, not part of the load. `error` is empty when the answer was whole."""
+    """A request of the tool's own, not part of the load. `error` is empty when the answer was whole.
+
+    identity: it asked the leg's identity service for a token, and not the model.
+    """
 
     id: str
     leg: str | None
@@ -127,6 +139,7 @@ class Probe(Event, frozen=True, kw_only=True, tag="probe"):
     first_token_s: float | None
     done_s: float
     error: str
+    identity: bool = False
 
 
 class TimelineStarted(Event, frozen=True, kw_only=True, tag="timeline_started"):

@@ -173,6 +173,11 @@ class Ledger:
         """Every attempt that a caller's request caused, by request."""
         return tuple(attempt for request in self.requests for attempt in request.attempts)
 
+    def tokens_asked(self, legs: Collection[str]) -> tuple[Attempt, ...]:
+        """The gateway's requests for tokens on these legs, in order. They carry no id: no request owns a token."""
+        found = (a for a in self.side_attempts if a.seen.surface == Surface.IDENTITY and a.leg in legs)
+        return tuple(sorted(found, key=lambda attempt: attempt.received_s))
+
     def attempts_by_leg(self) -> dict[str, int]:
         """Callers' attempts on every leg, legs without any included."""
         counts = Counter(attempt.leg for attempt in self.attempts)

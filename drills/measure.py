@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from drills import failback, switchover
 from drills.events import THE_GATEWAY, FaultProof, Via, When
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import Attempt, FaultRecord, Ledger, Request
 from drills.outcomes import Outcome
 from drills.result import (
     Attempts,
@@ -30,6 +30,7 @@ from drills.result import (
     Switchover,
 )
 from faults.base import Connections
+from faults.proof import CLEARLY_LATE_S
 
 _P99_NEEDS = 100
 _Found = TypeVar("_Found")
@@ -156,7 +157,8 @@ def _plane(ledger: Ledger) -> PlanePart:
     Only pairs from before the timeline count: nothing else was under way then.
     """
     start_s = ledger.timeline_s if ledger.timeline_s is not None else math.inf
-    probes = [p for p in ledger.probes if not p.error and p.via is not Via.GATEWAY and p.done_s <= start_s]
+    models = [p for p in ledger.probes if p.via is not Via.GATEWAY and not p.identity]
+    probes = [p for p in models if not p.error and p.done_s <= start_s]
     whole, tokens = [], []
     for leg in ledger.header.legs:
         for stream in (False, True):
@@ -221,6 +223,7 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         transition_s=effective.at_s - effective.began_s if effective else None,
         cleared_s=fault.cleared_s,
         touched_requests=_touched(ledger, fault),
+        touched_tokens=len(_tokens_that_met(ledger, fault)),
         cut_connections=effective.cut if effective else 0,
         held_connections=effective.held if effective else 0,
         hung_connects=len(fault.hung_connects),
@@ -285,6 +288,8 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     """
     if fault.plan.plane == "process":
         return _touched_at_the_gateway(ledger, fault)
+    if fault.plan.of_identity:
+        return _touched_for_want_of_a_token(ledger, fault)
     attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
     touched = attempts + len(fault.hung_connects)
     onset_s = fault.effective_s
@@ -295,6 +300,34 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     end_s = switchover.window_end_s(ledger, fault)
     window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
     return touched + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
+
+
+def _touched_for_want_of_a_token(ledger: Ledger, fault: FaultRecord) -> int:
+    """Of a fault of the identity service, since the gateway's first request for a token that met it: requests due while
+    it was on of which nothing reached its legs, if one of its legs served before, or that reached them clearly late.
+
+    A token that the gateway still holds hides such a fault from callers: then none was touched.
+    """
+    onset_s, met = fault.effective_s, _tokens_that_met(ledger, fault)
+    if onset_s is None or not met:
+        return 0
+    legs, end_s = fault.plan.legs, switchover.window_end_s(ledger, fault)
+    served = switchover.served_before(ledger, onset_s, legs) in legs
+    late_s = switchover.usual_way_s(ledger, onset_s) + CLEARLY_LATE_S
+    ends_s = [token.done.done_s for token in met if token.done is not None]
+
+    def touched(request: Request, sent_s: float) -> bool:
+        reached_s = next((a.received_s for a in request.attempts if a.leg in legs), None)
+        if reached_s is None:
+            return served and (request.done_s is None or request.done_s >= met[0].received_s)
+        return reached_s - sent_s >= late_s and any(sent_s <= end_s <= reached_s for end_s in ends_s)
+
+    window = [(r, r.sent_s) for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
+    return sum(touched(request, sent_s) for request, sent_s in window)
+
+
+def _tokens_that_met(ledger: Ledger, fault: FaultRecord) -> list[Attempt]:
+    return [token for token in ledger.tokens_asked(fault.plan.legs) if fault.plan.id in token.faults]
 
 
 def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:

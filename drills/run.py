@@ -45,7 +45,7 @@ from drills.keeper import Keep
 from drills.load import drive
 from drills.plan import Plan
 from drills.planes import FaultPlane, MitmPlane, ToxiPlane
-from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
+from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
 from drills.scenario import Scenario
@@ -202,6 +202,9 @@ class _Run:
             self.emit(probe)
 
         await check_legs(prober, job.found.legs, direct_urls, plane_urls, keep, pairs=PAIRS)
+        of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
+        signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
+        await check_identity(prober, signed_in, direct_urls, plane_urls, keep, pairs=PAIRS)
         await check_gateway(callers, clock, keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
@@ -214,6 +217,7 @@ class _Run:
         await self._timeline(planes, callers, prover)
         if not any(one.lost.is_set() for one in planes.values()):
             await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
+            await check_identity(prober, signed_in, direct_urls, plane_urls, self.emit, pairs=1)
 
     @contextlib.asynccontextmanager
     async def _simulator(self) -> AsyncIterator[dict[str, int]]:
@@ -222,6 +226,7 @@ class _Run:
             legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in self._job.found.legs),
             first_token_s=timing.first_token_s,
             tokens_per_s=timing.tokens_per_s,
+            token_lifetime_s=int(timing.token_lifetime_s),
         )
         child = await Child.start("simulator", "drills.simulator", spec)
         try:

@@ -59,10 +59,17 @@ class ProviderTiming:
 
     first_token_s: time from the request to the first token.
     tokens_per_s: speed of the rest of the answer.
+    token_lifetime_s: how long a token of an identity service is good, in whole seconds. Google's are good for 3599 s,
+        and its clients ask for the next one up to 225 s before that.
     """
 
     first_token_s: Annotated[Seconds, Key("first_token"), Meta(le=60)] = 0.05
     tokens_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 200.0
+    token_lifetime_s: Annotated[Seconds, Key("token_lifetime"), Meta(ge=1, le=86_400)] = 3599.0
+
+    def __post_init__(self) -> None:
+        if self.token_lifetime_s != int(self.token_lifetime_s):
+            raise ValueError(f"'token_lifetime' is told in whole seconds on the wire, not {self.token_lifetime_s:g}s")
 
 
 @dataclass(frozen=True, kw_only=True)

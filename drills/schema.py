@@ -65,6 +65,17 @@ def summary(cls: type) -> str:
     return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
 
+def takes(shape: Shape) -> str:
+    """What may be written, with its numeric bounds: `a whole number, at least 1, at most 1000`."""
+    limits = [
+        f"{words} {written(limit, shape)}"
+        for meta in shape.bounds
+        for bound, (_, words) in _BOUNDS.items()
+        if (limit := getattr(meta, bound)) is not None
+    ]
+    return ", ".join([wants(shape), *limits])
+
+
 def _mapping(classes: tuple[type, ...]) -> Schema:
     """A mapping that holds the keys of all these classes."""
     said = {key: text for cls in classes for key, text in descriptions(cls).items()}
@@ -81,13 +92,7 @@ def _mapping(classes: tuple[type, ...]) -> Schema:
 
 def _property(field: Field, said: str) -> Schema:
     schema = _value(field.shape)
-    limits = [
-        f"{words} {written(limit, field.shape)}"
-        for meta in field.shape.bounds
-        for bound, (_, words) in _BOUNDS.items()
-        if (limit := getattr(meta, bound)) is not None
-    ]
-    sentences = [said or schema.get("description", ""), f"Takes {', '.join([wants(field.shape), *limits])}."]
+    sentences = [said or schema.get("description", ""), f"Takes {takes(field.shape)}."]
     schema["description"] = " ".join(sentence for sentence in sentences if sentence)
     if not field.required and isinstance(field.default, (str, int, float)) and field.shape.unit is None:
         schema["default"] = field.default

@@ -12,7 +12,7 @@ import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import Attempt, FaultRecord, Ledger, Request
 from drills.outcomes import Outcome
 from drills.result import Outage, Switchover
 
@@ -43,7 +43,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     failures = [
         r
         for r in window
-        if not r.good and r.done_s is not None and (fault.plan.connection_level or not faulted or _tried(r, faulted))
+        if not r.good and r.done_s is not None and (fault.plan.before_the_model or not faulted or _tried(r, faulted))
     ]
     rescued = [r for r in window if r.ok and r.served_by not in faulted and r.done_s is not None]
     first_failure_s = min((r.done_s for r in failures if r.done_s is not None), default=None)
@@ -55,11 +55,13 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     lower_s, upper_s = _switch_bracket(window, fault, onset_s)
     if upper_s is None:
         reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
-    avoidance_s = _avoidance_s(fault, window, faulted, onset_s, end_s, reasons)
+    tokens = ledger.tokens_asked(faulted) if fault.plan.of_identity else ()
+    avoidance_s = _avoidance_s(fault, window, tokens, onset_s, end_s, reasons)
     detours = _detours(ledger, fault, window, faulted, onset_s)
     if not detours:
         reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
-    touched = [a.received_s for a in ledger.attempts if fault.plan.id in a.faults and a.received_s >= onset_s]
+    met = [a for a in (*ledger.attempts, *tokens) if fault.plan.id in a.faults]
+    touched = [a.received_s for a in met if a.received_s >= onset_s]
     touched += [hung.seen_s for hung in fault.hung_connects]
     to = Counter(r.served_by for r in rescued).most_common(1)
     return Switchover(
@@ -197,14 +199,18 @@ def _stretch(sent: Sequence[Request], first: int, after: int, end_s: float) -> t
 def _avoidance_s(
     fault: FaultRecord,
     window: Sequence[Request],
-    faulted: frozenset[str],
+    tokens: Sequence[Attempt],
     onset_s: float,
     end_s: float,
     reasons: dict[str, str],
 ) -> float | None:
-    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason."""
+    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason.
+
+    tokens: its requests for tokens, where these are what the fault meets.
+    """
+    faulted = fault.plan.legs
     times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
-    times += [hung.seen_s for hung in fault.hung_connects]
+    times += [hung.seen_s for hung in fault.hung_connects] + [token.received_s for token in tokens]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
     if not faulted:
         reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"
@@ -230,10 +236,7 @@ def _detours(
     attempt from being seen, the extra time to the healthy leg counts instead: its `received_s` minus the request's
     `sent_s`, less the median of the same before the onset; below 50 ms nothing was paid.
     """
-    normal = [
-        r.attempts[0].received_s - r.sent_s for r in ledger.requests if r.due_s < onset_s and r.attempts and r.sent_s
-    ]
-    usual_s = statistics.median(normal) if normal else 0.0
+    usual_s = usual_way_s(ledger, onset_s)
     found = []
     for request in window:
         healthy = next((a for a in request.attempts if a.leg not in faulted), None)
@@ -242,11 +245,19 @@ def _detours(
         tried = next((a for a in request.attempts if a.leg in faulted), None)
         if tried is not None and tried.received_s < healthy.received_s:
             found.append(healthy.received_s - tried.received_s)
-        elif fault.plan.connection_level and request.sent_s is not None:
+        elif fault.plan.before_the_model and request.sent_s is not None:
             extra_s = healthy.received_s - request.sent_s - usual_s
             if extra_s > _DETOUR_AT_LEAST_S:
                 found.append(extra_s)
     return found
+
+
+def usual_way_s(ledger: Ledger, onset_s: float) -> float:
+    """How long requests due before the onset took from their caller to a leg, the median; 0 when there were none."""
+    ways = [
+        r.attempts[0].received_s - r.sent_s for r in ledger.requests if r.due_s < onset_s and r.attempts and r.sent_s
+    ]
+    return statistics.median(ways) if ways else 0.0
 
 
 _DETOUR_AT_LEAST_S = 0.05

@@ -194,6 +194,10 @@ class Fault:
     """Whether the probe that proves the fault asks for a streamed answer."""
     probe_closes: ClassVar[bool] = False
     """Whether the probe that proves the fault asks for the end of the connection after the answer, and waits for it."""
+    of_identity: ClassVar[bool] = False
+    """Whether it is one of the leg's identity service: it meets requests for tokens and no others, its shape counts no
+    others, and the probe that proves it asks for a token. All other faults leave requests for tokens alone.
+    """
     plane: ClassVar[str] = "mitm"
     """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import inspect
 
-from drills.binding import Field, fields_of, wants, written
-from drills.schema import descriptions, summary
+from drills.binding import Field, fields_of, written
+from drills.schema import descriptions, summary, takes
 from faults.base import Fault, kinds
 
 _INTRO = """\
@@ -30,7 +30,7 @@ def fault_page() -> str:
 def _section(kind: str, cls: type[Fault]) -> str:
     said = descriptions(cls)
     rows = [
-        f"| `{field.key}` | {wants(field.shape)} | {_default(field)} | {said.get(field.attribute, '')} |"
+        f"| `{field.key}` | {takes(field.shape)} | {_default(field)} | {said.get(field.attribute, '')} |"
         for field in fields_of(cls)
     ]
     table = ["", "| setting | takes | default | meaning |", "|---|---|---|---|", *rows] if rows else []

@@ -191,11 +191,15 @@ class Bench:
 
 @contextmanager
 def bench(
-    dialects: dict[str, str], others: dict[str, int] | None = None, first_token_s: float = 0.02
+    dialects: dict[str, str],
+    others: dict[str, int] | None = None,
+    first_token_s: float = 0.02,
+    token_lifetime_s: int = 3599,
 ) -> Iterator[Bench]:
     """Simulated legs by name and dialect behind a plane, and other openai legs that listen on ports of the test's."""
     legs = tuple(SimulatedLeg(name, dialect) for name, dialect in dialects.items())
-    simulator = Lines("drills.simulator", SimulatorSpec(legs, first_token_s=first_token_s, tokens_per_s=200))
+    spec = SimulatorSpec(legs, first_token_s=first_token_s, tokens_per_s=200, token_lifetime_s=token_lifetime_s)
+    simulator = Lines("drills.simulator", spec)
     direct = msgspec.json.decode(simulator.first, type=SimulatorReady).ports | (others or {})
     dialects = dialects | dict.fromkeys(others or {}, "openai")
     plane = PlaneProcess({name: (dialects[name], port) for name, port in direct.items()})

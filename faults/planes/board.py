@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields
 
 import msgspec
 
+from drills.providers.base import Surface
 from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSeen, kinds
 from faults.shapes import Shape
 
@@ -48,7 +49,7 @@ class Board:
         """`probes`: how the ids of the drill's own probes begin; empty when there are none."""
         self._seed = seed
         self._probes = probes
-        self._offered: dict[str, deque[float]] = {}
+        self._offered: dict[tuple[str, bool], deque[float]] = {}
         self._active: dict[str, _Active] = {}
 
     @property
@@ -103,9 +104,9 @@ class Board:
         """
         if self._probes and request.key.startswith(self._probes):
             return self._decide_probe(request)
-        request = msgspec.structs.replace(request, offered_per_s=self._offered_per_s(request.leg, now_s))
+        request = msgspec.structs.replace(request, offered_per_s=self._offered_per_s(request, now_s))
         steps = []
-        for active in self._on(request.leg):
+        for active in self._meeting(request):
             index = active.seen.get(request.leg, 0)
             active.seen[request.leg] = index + 1
             seen = msgspec.structs.replace(request, index=index, since_s=now_s - active.since_s)
@@ -118,16 +119,24 @@ class Board:
         """The same for a probe, which draws from generators of its own."""
         return _in_order(
             Step(active.id, active.fault.decide(request, random.Random(f"{self._seed}:{active.id}:{request.key}")))
-            for active in self._on(request.leg)
+            for active in self._meeting(request)
         )
 
-    def _offered_per_s(self, leg: str, now_s: float) -> float:
-        """Count a request of a leg: the rate over the last second."""
-        times = self._offered.setdefault(leg, deque())
+    def _offered_per_s(self, request: RequestSeen, now_s: float) -> float:
+        """Count a request of a leg, or of its identity service: the rate over the last second."""
+        times = self._offered.setdefault((request.leg, request.surface == Surface.IDENTITY), deque())
         times.append(now_s)
         while times[0] <= now_s - _RATE_OVER_S:
             times.popleft()
         return len(times) / _RATE_OVER_S
+
+    def _meeting(self, request: RequestSeen) -> list[_Active]:
+        """The faults that a request can meet: a request for a token those of the identity service, others the rest.
+
+        In earnest a token comes from another host, which may be well while the models are not.
+        """
+        for_a_token = request.surface == Surface.IDENTITY
+        return [active for active in self._on(request.leg) if active.fault.of_identity is for_a_token]
 
     def _on(self, leg: str) -> list[_Active]:
         return [active for active in self._active.values() if leg in active.legs]
