@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -27,6 +28,9 @@ from faults.planes.control import Apply, Clear, Heartbeat, PlaneEvent, PlaneLeg,
 MODEL = "claude-sonnet-5"
 SETTLE_S = 5.0
 """How long to wait for what is expected at once; generous, because the machine may be busy."""
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Nothing here speaks TLS; a client that is given this need not read the authorities' certificates."""
 
 E = TypeVar("E")
 
@@ -231,7 +235,8 @@ class Caller:
     def __init__(self, dialect: Provider, port: int, timeout_s: float) -> None:
         self.dialect = dialect
         self.port = port
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=timeout_s, trust_env=False)
+        url, kept = f"http://127.0.0.1:{port}", httpx.Limits(keepalive_expiry=60)
+        self._client = httpx.Client(base_url=url, timeout=timeout_s, limits=kept, verify=_NO_TLS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -256,18 +261,22 @@ class Caller:
         assert response.status_code == 200, response.text
         return read_answer(self.dialect.read(stream, response.content), mark)
 
+    @contextmanager
+    def receiving(self, mark: Mark, *, stream: bool, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
+        """One request; its answer is read in the block."""
+        response = self._client.send(self.request(mark, stream=stream, headers=headers), stream=True)
+        try:
+            yield response
+        finally:
+            response.close()
+
     def begin(self, mark: Mark, *, stream: bool, headers: dict[str, str] | None = None) -> Streamed:
         """Begin a request in the background."""
         found = Streamed()
 
         def run() -> None:
             try:
-                with self._client.stream(
-                    "POST",
-                    (request := self.request(mark, stream=stream, headers=headers)).url,
-                    headers=request.headers,
-                    content=request.content,
-                ) as response:
+                with self.receiving(mark, stream=stream, headers=headers) as response:
                     found.status = response.status_code
                     for data in response.iter_raw():
                         found.parts.append((time.monotonic(), data))

@@ -39,7 +39,7 @@ time.sleep(60)
 class Kept:
     """A keeper that takes orders, and the program that it keeps."""
 
-    def __init__(self, folder: Path, code: str) -> None:
+    def __init__(self, folder: Path, code: str, env: dict[str, str] | None = None) -> None:
         reading, writing = os.pipe()
         self.reports: IO[bytes] = os.fdopen(reading, "rb", buffering=0)
         self.keeper = subprocess.Popen(
@@ -53,7 +53,7 @@ class Kept:
         self.numbers = 0
         private = str(folder / "private")
         argv = (sys.executable, "-c", code)
-        self.send(Keep(argv=argv, env={}, cwd=str(folder), private=private, files={}, report_fd=writing))
+        self.send(Keep(argv=argv, env=env or {}, cwd=str(folder), private=private, files={}, report_fd=writing))
 
     def send(self, message: msgspec.Struct) -> None:
         """Send one line."""
@@ -80,17 +80,20 @@ class Kept:
         assert self.keeper.stdout is not None
         return {int(self.keeper.stdout.readline()) for _ in range(count)}
 
+    def close(self) -> None:
+        """Close its input, and wait for it to go."""
+        for pipe in (self.keeper.stdin, self.keeper.stdout, self.reports):
+            assert pipe is not None
+            pipe.close()
+        self.keeper.wait()
+
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Kept]:
     """A keeper of a program with a child."""
     found = Kept(tmp_path, FAMILY)
     yield found
-    found.keeper.kill()
-    found.keeper.wait()
-    for pipe in (found.keeper.stdin, found.keeper.stdout, found.reports):
-        assert pipe is not None
-        pipe.close()
+    found.close()
 
 
 def stopped(pids: set[int]) -> bool:
