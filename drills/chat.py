@@ -42,10 +42,14 @@ _TEXT_AT_MOST = 1 << 20
 
 
 class AnswerReader:
-    """Reads one answer with a success status. `feed` it as bytes come, then ask for `ending` and `text`."""
+    """Reads one answer with a success status. `feed` it as bytes come, then ask for `ending` and `text`.
 
-    def __init__(self, stream: bool) -> None:
+    done_mark: whether a stream must end with `data: [DONE]`; without, its finish reason ends it.
+    """
+
+    def __init__(self, stream: bool, done_mark: bool = True) -> None:
         self._stream = stream
+        self._done_mark = done_mark
         self._pending = b""
         self._pieces: list[str] = []
         self._size = 0
@@ -87,7 +91,7 @@ class AnswerReader:
             return Ending.IN_BAND
         if self._malformed:
             return Ending.MALFORMED
-        complete = self._finished and (self._done or not self._stream)
+        complete = self._finished and (self._done or not self._stream or not self._done_mark)
         return Ending.COMPLETE if complete else Ending.UNTERMINATED
 
     def _line(self, line: bytes) -> None:

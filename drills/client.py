@@ -54,8 +54,8 @@ def clean(text: str) -> str:
 class _Exchange:
     """What one arrival has seen so far."""
 
-    def __init__(self, stream: bool) -> None:
-        self.reader = AnswerReader(stream)
+    def __init__(self, stream: bool, done_mark: bool) -> None:
+        self.reader = AnswerReader(stream, done_mark)
         self.written = False
         self.status: int | None = None
         self.claimed = ""
@@ -76,7 +76,8 @@ class Callers:
         self.clock = clock
         self._model = model
         self._url = launch.base_url + launch.chat_path
-        self._claim_header = launch.claim_header
+        self._claim_header, self._claims = launch.claim_header, launch.claims
+        self._done_mark = launch.done_mark
         self._headers = {"content-type": "application/json", **dict(launch.request_headers)}
         self._tls = httpx.create_ssl_context()
         self._lanes: list[httpx.AsyncClient] = []
@@ -101,7 +102,7 @@ class Callers:
 
     async def call(self, seq: int, mark: Mark, stream: bool, due_s: float, deadline_s: float) -> ArrivalDone:
         """One request, from being sent to its end or its deadline (`deadline_s` after `due_s`)."""
-        exchange = _Exchange(stream)
+        exchange = _Exchange(stream, self._done_mark)
         detail = ""
         try:
             async with asyncio.timeout(due_s + deadline_s - self.clock.now_s()):
@@ -134,7 +135,8 @@ class Callers:
         try:
             exchange.first_byte_s = self.clock.now_s()
             exchange.status = response.status_code
-            exchange.claimed = response.headers.get(self._claim_header, "") if self._claim_header else ""
+            claimed = response.headers.get(self._claim_header, "") if self._claim_header else ""
+            exchange.claimed = self._claims.get(claimed, claimed)
             success = 200 <= response.status_code < 300
             async for data in response.aiter_bytes():
                 if not success:

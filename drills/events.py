@@ -199,7 +199,8 @@ class Ending(enum.StrEnum):
 class ArrivalDone(Event, frozen=True, kw_only=True, tag="arrival_done"):
     """A request of the load ended. `shape`, `legs` and `words` say what its text was, judged against its mark.
 
-    claimed: what the gateway's own headers say about who served, for a cross-check; never the truth.
+    claimed: the leg that served by the gateway's own headers, for a cross-check; never the truth. Their own words
+    where they name no leg.
     detail: a short piece of what came back, cleaned of control characters and secrets.
     """
 

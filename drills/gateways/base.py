@@ -40,6 +40,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     before the start and deletes after it. ready_path: answers 200 when the gateway is ready. chat_path: where the
     load posts OpenAI chat completions. request_headers: sent with each request of the load (credentials).
     claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
+    claims: what that header says -> the leg's name; what is not in here counts as it stands.
+    done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
+    reason is their end.
     secrets: values that must never be written anywhere.
     """
 
@@ -53,6 +56,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
+    claims: dict[str, str] = msgspec.field(default_factory=dict)
+    done_mark: bool = True
     start_timeout_s: float = 60.0
 
 
