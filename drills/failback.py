@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import FaultRecord, Ledger
 from drills.outcomes import Outcome
+from drills.request import Request
 from drills.result import Failback
 from drills.switchover import client_outage, last_s, served_before
 

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from drills import failback, switchover
 from drills.events import THE_GATEWAY, FaultProof, Via, When
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import FaultRecord, Ledger
 from drills.outcomes import Outcome
+from drills.request import Request
 from drills.result import (
     Attempts,
     Failback,

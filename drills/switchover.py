@@ -12,8 +12,9 @@ import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import FaultRecord, Ledger
 from drills.outcomes import Outcome
+from drills.request import Request
 from drills.result import Outage, Switchover
 
 _SERVED_BEFORE = 20
