@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from drills import inferred
 from drills.events import (
     AnyEvent,
     ArrivalDone,
@@ -18,6 +19,7 @@ from drills.events import (
     AttemptDone,
     AttemptReceived,
     AttemptResult,
+    ConnectGone,
     ConnectHung,
     FaultCleared,
     FaultClearRequested,
@@ -26,9 +28,11 @@ from drills.events import (
     FaultProof,
     FaultRequested,
     GatewayLine,
+    HealthPoll,
     PhaseStarted,
     PlaneTrouble,
     Probe,
+    ProgramEnded,
     RunEnded,
     RunStarted,
     TimelineEnded,
@@ -67,7 +71,11 @@ class FaultRecord:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Everything that a history says, joined. `requests` are in the order in which they were due."""
+    """Everything that a history says, joined. `requests` are in the order in which they were due.
+
+    Of an application that makes its own calls, the requests are inferred from these: `warm_up`, `cut` and `repeated`
+    as in `drills.inferred.Inferred`; `program` is how it ended, and `health` the polls of its health URL.
+    """
 
     header: RunStarted
     timeline_s: float | None
@@ -85,11 +93,22 @@ class Ledger:
     ended: RunEnded | None
     slow_limit_s: float | None
     slow_token_limit_s: float | None
+    warm_up: tuple[Attempt, ...] = ()
+    cut: int = 0
+    repeated: int = 0
+    program: ProgramEnded | None = None
+    health: tuple[HealthPoll, ...] = ()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every attempt that a caller's request caused, by request."""
         return tuple(attempt for request in self.requests for attempt in request.attempts)
+
+    @property
+    def died_s(self) -> float | None:
+        """When an application under test ended by itself with an error; None when it did not."""
+        program = self.program
+        return program.at_s if program is not None and program.code != 0 and not program.asked else None
 
     def attempts_by_leg(self) -> dict[str, int]:
         """Callers' attempts on every leg, legs without any included."""
@@ -105,6 +124,7 @@ class _Raw:
     received: dict[int, AttemptReceived] = field(default_factory=dict)
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
+    gone: list[ConnectGone] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
     clear_requested: dict[str, float] = field(default_factory=dict)
@@ -114,6 +134,8 @@ class _Raw:
     troubles: list[PlaneTrouble] = field(default_factory=list)
     gateway: list[GatewayLine] = field(default_factory=list)
     phases: list[PhaseStarted] = field(default_factory=list)
+    health: list[HealthPoll] = field(default_factory=list)
+    program: ProgramEnded | None = None
     timeline_s: float | None = None
     timeline_ended_s: float | None = None
     ended: RunEnded | None = None
@@ -135,6 +157,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.finished[event.attempt] = event
             case ConnectHung():
                 raw.hung.append(event)
+            case ConnectGone():
+                raw.gone.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
@@ -159,6 +183,10 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.timeline_ended_s = event.at_s
             case RunEnded():
                 raw.ended = event
+            case ProgramEnded():
+                raw.program = event
+            case HealthPoll():
+                raw.health.append(event)
             case RunStarted():
                 pass
     return raw
@@ -171,10 +199,14 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
         by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(header, raw, seen, done))))
-    requests = _requests(raw, by_id)
+    calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
+    own = _inferred(header, raw, calls)
+    requests = [*own.requests] if header.inferred else _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
     probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs if proof.id}
-    rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    joined = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    numbers = {call.seen.attempt for call in calls}
+    rest = [attempt for attempt in joined if attempt.seen.attempt not in numbers]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
     return Ledger(
@@ -194,7 +226,21 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         ended=raw.ended,
         slow_limit_s=limit_s,
         slow_token_limit_s=token_limit_s,
+        warm_up=own.warm_up,
+        cut=own.cut,
+        repeated=own.repeated,
+        program=raw.program,
+        health=tuple(sorted(raw.health, key=lambda poll: poll.sent_s)),
     )
+
+
+def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferred.Inferred:
+    """What an application's calls come to. Nothing, when there are none."""
+    told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
+    span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
+    hung = [hung for hung in raw.hung if not _is_probe(hung, raw)] if header.inferred else []
+    legs = [leg.name for leg in header.legs]
+    return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
 
 def _requests(raw: _Raw, by_id: dict[str, list[Attempt]]) -> list[Request]:

@@ -77,6 +77,8 @@ def judge(events: Sequence[AnyEvent], source: str) -> Result:
         checks=parts,
         environment=head.environment,
         plan=head.phases,
+        inferred=measured.inferred,
+        health=measured.health,
     )
 
 
