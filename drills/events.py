@@ -84,6 +84,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     """The first line of a history: all that is needed to judge the rest of it again.
 
     proofs: whether every fault is proved by probes; histories of earlier versions have none.
+    inferred: whether an application makes its own calls, so that the ledger has to infer its requests from them.
+    upstreams: by leg, the base URL on which a gateway that runs already has to call it; empty for all others.
+    health: the URL that was polled beside an application's calls; empty when there is none.
     """
 
     schema: str
@@ -111,6 +114,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     deadline_s: float
     slow_s: float | None
     proofs: bool = False
+    inferred: bool = False
+    upstreams: dict[str, str] = {}
+    health: str = ""
     environment: dict[str, str]
 
 
@@ -194,6 +200,8 @@ class Ending(enum.StrEnum):
     """The caller's deadline passed."""
     CANCELLED = "cancelled"
     """The drill was stopped while the request was under way."""
+    GIVEN_UP = "given_up"
+    """Of an inferred request: no attempt brought a whole answer, and the application made no further one."""
 
 
 class ArrivalDone(Event, frozen=True, kw_only=True, tag="arrival_done"):
@@ -226,7 +234,13 @@ class ArrivalNotStarted(Event, frozen=True, kw_only=True, tag="arrival_not_start
 
 
 class AttemptReceived(Event, frozen=True, kw_only=True, tag="attempt_received"):
-    """A request of the gateway reached a leg's plane. `id` is the mark's id, empty when it carried none."""
+    """A request of the gateway reached a leg's plane. `id` is the mark's id, empty when it carried none.
+
+    Of a request without a mark, in a run whose requests are inferred: `text_key` is a hash of its last user message,
+    keyed with a secret of the run (equal texts, equal keys; the text itself is nowhere), empty when it has none;
+    `retry` is which retry it is, when the SDK that sent it says so in its headers (0: the first try); `port` is the
+    caller's local port.
+    """
 
     attempt: int
     leg: str
@@ -236,6 +250,9 @@ class AttemptReceived(Event, frozen=True, kw_only=True, tag="attempt_received"):
     model: str
     stream: bool
     received_s: float
+    text_key: str = ""
+    retry: int | None = None
+    port: int = 0
 
 
 class AttemptResult(enum.StrEnum):
@@ -273,6 +290,18 @@ class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
     seen_s: float
     faults: tuple[str, ...]
     port: int = 0
+
+
+class ConnectGone(Event, frozen=True, kw_only=True, tag="connect_gone"):
+    """A hung connect hangs no more: its caller gave it up, or it got through when the leg accepted connects again.
+
+    It was seen waiting for the last time at `last_seen_s`, and not any more at `at_s`.
+    """
+
+    leg: str
+    port: int
+    last_seen_s: float
+    at_s: float
 
 
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
@@ -397,6 +426,26 @@ class GatewayLine(Event, frozen=True, kw_only=True, tag="gateway"):
     detail: str = ""
 
 
+class ProgramEnded(Event, frozen=True, kw_only=True, tag="program_ended"):
+    """The application under test ended: by itself, or (`asked`) when the drill told it to by SIGTERM.
+
+    code: its exit code; 128 and the signal's number when a signal ended it. said: the last lines of its output.
+    """
+
+    at_s: float
+    code: int
+    asked: bool
+    said: tuple[str, ...] = ()
+
+
+class HealthPoll(Event, frozen=True, kw_only=True, tag="health_poll"):
+    """A GET of the application's health URL. `error` is empty when it was answered with 200."""
+
+    sent_s: float
+    done_s: float
+    error: str = ""
+
+
 class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
     """The last line of a history. `interrupted` is empty, or says what stopped the run."""
 
@@ -416,6 +465,7 @@ AnyEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
+    | ConnectGone
     | FaultRequested
     | FaultEffective
     | FaultClearRequested
@@ -424,5 +474,7 @@ AnyEvent = (
     | PlaneTrouble
     | HostTried
     | GatewayLine
+    | ProgramEnded
+    | HealthPoll
     | RunEnded
 )

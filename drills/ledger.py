@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from drills import inferred
 from drills.events import (
     AnyEvent,
     ArrivalDone,
@@ -18,6 +19,7 @@ from drills.events import (
     AttemptDone,
     AttemptReceived,
     AttemptResult,
+    ConnectGone,
     ConnectHung,
     FaultCleared,
     FaultClearRequested,
@@ -26,10 +28,12 @@ from drills.events import (
     FaultProof,
     FaultRequested,
     GatewayLine,
+    HealthPoll,
     HostTried,
     PhaseStarted,
     PlaneTrouble,
     Probe,
+    ProgramEnded,
     RunEnded,
     RunStarted,
     TimelineEnded,
@@ -37,87 +41,7 @@ from drills.events import (
 )
 from drills.outcomes import Outcome, outcome_of
 from drills.providers.base import Surface
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One request of the gateway on one leg. Times on the run's clock; `done` is None when its end was never seen."""
-
-    seen: AttemptReceived
-    done: AttemptDone | None
-    on_the_wire: tuple[str, ...] = ()
-    """Faults of the Toxiproxy plane that were at its leg while it was under way; it sees no requests."""
-
-    @property
-    def leg(self) -> str:
-        """The leg that it went to."""
-        return self.seen.leg
-
-    @property
-    def received_s(self) -> float:
-        """When its headers were at the plane."""
-        return self.seen.received_s
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Ids of the faults that touched it."""
-        return (*self.on_the_wire, *(self.done.faults if self.done else ()))
-
-    @property
-    def result(self) -> str:
-        """How it ended."""
-        return self.done.result.value if self.done else "unfinished"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One arrival: what the caller asked, got, and which attempts that took.
-
-    served_by: the one leg that wrote the whole answer; None unless the outcome is ok.
-    slow: an ok answer that came too late (filled in by `Ledger`, which knows the limit).
-    """
-
-    seq: int
-    id: str
-    stream: bool
-    due_s: float
-    sent_s: float | None
-    done: ArrivalDone | None
-    outcome: Outcome
-    attempts: tuple[Attempt, ...]
-    slow: bool = False
-
-    @property
-    def served_by(self) -> str | None:
-        """The leg that answered, for an ok answer."""
-        return self.done.legs[0] if self.done is not None and self.outcome is Outcome.OK else None
-
-    @property
-    def done_s(self) -> float | None:
-        """When it ended."""
-        return self.done.done_s if self.done else None
-
-    @property
-    def latency_s(self) -> float | None:
-        """From due to done."""
-        return self.done.done_s - self.due_s if self.done else None
-
-    @property
-    def token_latency_s(self) -> float | None:
-        """From due to the first token."""
-        if self.done is None or self.done.first_token_s is None:
-            return None
-        return self.done.first_token_s - self.due_s
-
-    @property
-    def ok(self) -> bool:
-        """A complete answer from one leg."""
-        return self.outcome is Outcome.OK
-
-    @property
-    def good(self) -> bool:
-        """Ok and not slow."""
-        return self.ok and not self.slow
+from drills.request import Attempt, Request
 
 
 @dataclass(frozen=True)
@@ -148,7 +72,11 @@ class FaultRecord:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Everything that a history says, joined. `requests` are in the order in which they were due."""
+    """Everything that a history says, joined. `requests` are in the order in which they were due.
+
+    Of an application that makes its own calls, the requests are inferred from these: `warm_up`, `cut` and `repeated`
+    as in `drills.inferred.Inferred`; `program` is how it ended, and `health` the polls of its health URL.
+    """
 
     header: RunStarted
     timeline_s: float | None
@@ -167,6 +95,11 @@ class Ledger:
     slow_limit_s: float | None
     slow_token_limit_s: float | None
     hosts_tried: tuple[HostTried, ...] = ()
+    warm_up: tuple[Attempt, ...] = ()
+    cut: int = 0
+    repeated: int = 0
+    program: ProgramEnded | None = None
+    health: tuple[HealthPoll, ...] = ()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -177,6 +110,12 @@ class Ledger:
         """The gateway's requests for tokens on these legs, in order. They carry no id: no request owns a token."""
         found = (a for a in self.side_attempts if a.seen.surface == Surface.IDENTITY and a.leg in legs)
         return tuple(sorted(found, key=lambda attempt: attempt.received_s))
+
+    @property
+    def died_s(self) -> float | None:
+        """When an application under test ended by itself with an error; None when it did not."""
+        program = self.program
+        return program.at_s if program is not None and program.code != 0 and not program.asked else None
 
     def attempts_by_leg(self) -> dict[str, int]:
         """Callers' attempts on every leg, legs without any included."""
@@ -192,6 +131,7 @@ class _Raw:
     received: dict[int, AttemptReceived] = field(default_factory=dict)
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
+    gone: list[ConnectGone] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
     clear_requested: dict[str, float] = field(default_factory=dict)
@@ -202,6 +142,8 @@ class _Raw:
     gateway: list[GatewayLine] = field(default_factory=list)
     hosts_tried: list[HostTried] = field(default_factory=list)
     phases: list[PhaseStarted] = field(default_factory=list)
+    health: list[HealthPoll] = field(default_factory=list)
+    program: ProgramEnded | None = None
     timeline_s: float | None = None
     timeline_ended_s: float | None = None
     ended: RunEnded | None = None
@@ -223,6 +165,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.finished[event.attempt] = event
             case ConnectHung():
                 raw.hung.append(event)
+            case ConnectGone():
+                raw.gone.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
@@ -249,6 +193,10 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.timeline_ended_s = event.at_s
             case RunEnded():
                 raw.ended = event
+            case ProgramEnded():
+                raw.program = event
+            case HealthPoll():
+                raw.health.append(event)
             case RunStarted():
                 pass
     return raw
@@ -261,10 +209,14 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
         by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(header, raw, seen, done))))
-    requests = _requests(raw, by_id)
+    calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
+    own = _inferred(header, raw, calls)
+    requests = [*own.requests] if header.inferred else _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
     probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs if proof.id}
-    rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    joined = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    numbers = {call.seen.attempt for call in calls}
+    rest = [attempt for attempt in joined if attempt.seen.attempt not in numbers]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
     return Ledger(
@@ -285,7 +237,21 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         ended=raw.ended,
         slow_limit_s=limit_s,
         slow_token_limit_s=token_limit_s,
+        warm_up=own.warm_up,
+        cut=own.cut,
+        repeated=own.repeated,
+        program=raw.program,
+        health=tuple(sorted(raw.health, key=lambda poll: poll.sent_s)),
     )
+
+
+def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferred.Inferred:
+    """What an application's calls come to. Nothing, when there are none."""
+    told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
+    span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
+    hung = [hung for hung in raw.hung if not _is_probe(hung, raw)] if header.inferred else []
+    legs = [leg.name for leg in header.legs]
+    return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
 
 def _requests(raw: _Raw, by_id: dict[str, list[Attempt]]) -> list[Request]:
@@ -374,25 +340,3 @@ def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
         (proof.leg, proof.port) == (hung.leg, hung.port) and proof.sent_s <= hung.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs
     )
-
-
-def may_have_answered(request: Request, attempt: Attempt, at_connections: Collection[str] = ()) -> bool:
-    """Whether the caller's answer may come from this attempt: the leg began to answer before it, and did not fail.
-
-    A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole. So can a
-    stream that a fault broke behind its last word, or in an event that the gateway passes over; and an answer whose
-    connection was reset when all of it had gone out (`at_connections`: ids of the faults that do so).
-    """
-    if attempt.done is None:
-        return True
-    # What the caller had before the leg began to answer, the leg did not say.
-    had_s = None if request.done is None else (request.done.first_token_s or request.done.done_s)
-    if had_s is not None and attempt.done.answered_s is not None and attempt.done.answered_s > had_s:
-        return False
-    if attempt.done.result is AttemptResult.FAULTED:
-        breaks = attempt.seen.stream or not set(at_connections).isdisjoint(attempt.done.faults)
-        return breaks and attempt.done.status is not None and attempt.done.status < 400
-    return attempt.done.answered_s is not None and attempt.done.result in {
-        AttemptResult.ANSWERED,
-        AttemptResult.ABANDONED,
-    }

@@ -15,12 +15,16 @@ from typing import TypeVar
 
 from drills import failback, switchover
 from drills.events import THE_GATEWAY, FaultProof, Via, When
-from drills.ledger import Attempt, FaultRecord, Ledger, Request
+from drills.ledger import FaultRecord, Ledger
+from drills.outage import Answered, client_outage
 from drills.outcomes import Outcome
+from drills.request import Attempt, Request
 from drills.result import (
     Attempts,
     Failback,
     FaultPart,
+    HealthPart,
+    InferredPart,
     LoadPart,
     Path,
     PhasePart,
@@ -50,6 +54,8 @@ class Measured:
     paths: tuple[Path, ...]
     load: LoadPart
     plane: PlanePart
+    inferred: InferredPart | None = None
+    health: HealthPart | None = None
 
 
 def measure(ledger: Ledger) -> Measured:
@@ -65,6 +71,8 @@ def measure(ledger: Ledger) -> Measured:
         paths=tuple(_paths(ledger)),
         load=_load(ledger),
         plane=_plane(ledger),
+        inferred=_inferred(ledger),
+        health=_health(ledger),
     )
 
 
@@ -139,8 +147,9 @@ def _paths(ledger: Ledger) -> list[Path]:
 
 
 def _load(ledger: Ledger) -> LoadPart:
+    """How the load kept its promises. An application that makes its own calls promises nothing: it has no lag."""
     sent = [r for r in ledger.requests if r.sent_s is not None]
-    lags = [(r.sent_s - r.due_s) * 1000 for r in sent if r.sent_s is not None]
+    lags = [(r.sent_s - r.due_s) * 1000 for r in sent if r.sent_s is not None and not ledger.header.inferred]
     span_s = sent[-1].due_s - sent[0].due_s if len(sent) > 1 else 0.0
     return LoadPart(
         rate_per_s=ledger.header.rate_per_s,
@@ -149,6 +158,34 @@ def _load(ledger: Ledger) -> LoadPart:
         send_lag_p99_ms=percentile(lags, 0.99) if len(lags) >= _P99_NEEDS else max(lags, default=None),
         send_lag_max_ms=max(lags, default=None),
     )
+
+
+def _inferred(ledger: Ledger) -> InferredPart | None:
+    if not ledger.header.inferred:
+        return None
+    return InferredPart(warm_up=len(ledger.warm_up), cut=ledger.cut, repeated=ledger.repeated)
+
+
+def _health(ledger: Ledger) -> HealthPart | None:
+    """The polls of the timeline. A poll is a request like any other: due when it was sent, and answered well or not."""
+    start_s = ledger.timeline_s
+    if not ledger.header.health or start_s is None:
+        return None
+    end_s = switchover.last_s(ledger) if ledger.timeline_ended_s is None else ledger.timeline_ended_s
+    polls = [poll for poll in ledger.health if start_s <= poll.sent_s < end_s]
+    failed = [poll for poll in polls if poll.error]
+    spans = [Answered(due_s=p.sent_s, sent_s=p.sent_s, done_s=p.done_s, ok=not p.error) for p in polls]
+    return HealthPart(
+        url=ledger.header.health,
+        polls=len(polls),
+        failed=len(failed),
+        outage_s=client_outage(spans, start_s, end_s, HEALTH_EVERY_S),
+        errors=tuple(dict.fromkeys(poll.error for poll in failed))[:5],
+    )
+
+
+HEALTH_EVERY_S = 0.2
+"""How far apart the polls of a health URL are."""
 
 
 def _plane(ledger: Ledger) -> PlanePart:
@@ -284,7 +321,8 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     """Attempts and hung connects that met the fault.
 
     A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
-    due while it was on and of which no attempt reached its legs, if one of its legs served before.
+    due while it was on and of which no attempt reached its legs, if one of its legs served before; and an application
+    that ended with an error while it was on.
     """
     if fault.plan.plane == "process":
         return _touched_at_the_gateway(ledger, fault)
@@ -299,7 +337,9 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
         return touched
     end_s = switchover.window_end_s(ledger, fault)
     window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
-    return touched + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
+    died_s = ledger.died_s
+    died_of_it = died_s is not None and onset_s <= died_s < end_s
+    return touched + died_of_it + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
 
 
 def _touched_for_want_of_a_token(ledger: Ledger, fault: FaultRecord) -> int:

@@ -205,6 +205,30 @@ class Attempts(_Part, frozen=True, kw_only=True):
     side_traffic: int
 
 
+class InferredPart(_Part, frozen=True, kw_only=True):
+    """Of a drill whose requests are inferred from an application's own calls: what is not among them, and what is.
+
+    warm_up: attempts from before the timeline. cut: requests that the end of the drill cut off; they count nowhere.
+    repeated: requests whose text the application repeats, which are told apart to its disadvantage.
+    """
+
+    warm_up: int
+    cut: int
+    repeated: int
+
+
+class HealthPart(_Part, frozen=True, kw_only=True):
+    """The polls of an application's health URL while the timeline ran. outage_s: how long it was not healthy, as
+    client outage is. errors: what the first failed polls met.
+    """
+
+    url: str
+    polls: int
+    failed: int
+    outage_s: Outage
+    errors: tuple[str, ...]
+
+
 class Path(_Part, frozen=True, kw_only=True):
     """A way that requests took through the legs, with how many took it: one row of the attempt ledger."""
 
@@ -301,6 +325,8 @@ class Result(_Part, frozen=True, kw_only=True):
     environment: dict[str, str]
     plan: tuple[PhasePlan, ...]
     hosts_tried: tuple[HostPart, ...] = ()
+    inferred: InferredPart | None = None
+    health: HealthPart | None = None
 
 
 def encode(result: Result) -> bytes:

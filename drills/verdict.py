@@ -82,6 +82,8 @@ def judge(events: Sequence[AnyEvent], source: str) -> Result:
             HostPart(host=tried.host, port=tried.port, how=tried.how, first_s=tried.at_s)
             for tried in ledger.hosts_tried
         ),
+        inferred=measured.inferred,
+        health=measured.health,
     )
 
 

@@ -30,7 +30,21 @@ RUNNER = {
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
-    *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
+    *(
+        "marks",
+        "legs",
+        "plan",
+        "outcomes",
+        "ledger",
+        "request",
+        "inferred",
+        "switchover",
+        "failback",
+        "outage",
+        "measure",
+        "verdict",
+        "result",
+    ),
     *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
 )
 

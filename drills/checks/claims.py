@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from drills.checks.base import Check
-from drills.ledger import Request
 from drills.measure import Measured
+from drills.request import Request
 from drills.result import CheckPart, Verdict
 
 _NAME = "who the gateway says answered"

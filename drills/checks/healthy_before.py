@@ -28,15 +28,16 @@ def _judge(measured: Measured) -> CheckPart:
     ]
     if not ledger.probes:
         problems.append("no leg was probed")
+    tested = "application" if ledger.header.inferred else "gateway"
     healthy = not problems and not bad and not restored
     return CheckPart(
         name=_NAME,
         verdict=Verdict.PASS if healthy else Verdict.INVALID,
-        expected="every leg and the gateway answer before the first fault, every leg again after the last",
+        expected=f"every leg and the {tested} answer before the first fault, every leg again after the last",
         observed=f"{len(ledger.probes)} probes, {len(problems) + len(restored)} failed; "
         f"{len(bad)} requests failed before the first fault",
         evidence=(*problems[:10], *restored[:10], *cite(bad)),
-        advice="" if healthy else "Make the gateway work without any fault first; gateway.log says what it thinks.",
+        advice="" if healthy else f"Make the {tested} work without any fault first; gateway.log says what it thinks.",
     )
 
 
