@@ -254,7 +254,8 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     requests = _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
     probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs if proof.id}
-    rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    known = mine | probes
+    rest = [attempt for id_, attempts in by_id.items() if id_ not in known for attempt in attempts]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
     return Ledger(
