@@ -13,12 +13,11 @@ import msgspec
 from drills.history import HISTORY_FILE, read
 from drills.problems import UsageProblem
 from drills.result import Result, decode, encode
-from drills.verdict import judge
-from reports import markdown
+from drills.verdict import Judged, judged
+from reports.base import formats
 
 SCENARIO_FILE = "scenario.yaml"
 RESULT_FILE = "result.json"
-REPORT_FILE = "report.md"
 
 
 def make_folder(out: Path, scenario: str, gateway: str) -> Path:
@@ -39,21 +38,29 @@ def make_folder(out: Path, scenario: str, gateway: str) -> Path:
 
 
 def finish(folder: Path) -> Result:
-    """Judge a finished run from its history and write `result.json` and `report.md`, each in one step."""
-    result = judge(read(folder / HISTORY_FILE), str(folder / HISTORY_FILE))
-    _write(folder / RESULT_FILE, encode(result))
-    _write(folder / REPORT_FILE, markdown.render(result))
-    return result
+    """Judge a finished run from its history and write `result.json` and the reports, each in one step."""
+    run = judged_in(folder)
+    write_whole(folder / RESULT_FILE, encode(run.result))
+    for report in formats().values():
+        if report.kept:
+            write_whole(folder / report.file, report.render(run))
+    return run.result
+
+
+def judged_in(folder: Path) -> Judged:
+    """The run in a folder, judged from its history alone. Raises `UsageProblem` when the folder holds no run."""
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder}: no such folder")
+    return judged(read(folder / HISTORY_FILE), str(folder / HISTORY_FILE))
 
 
 def recheck(folder: Path) -> tuple[Result, bool, str]:
-    """Judge a run again: the result, whether `result.json` agrees with it, and why not if it does not.
+    """Judge a run again: the result, whether the files of the run agree with it, and why not if they do not.
 
     Raises `UsageProblem` when the folder holds no run.
     """
-    if not folder.is_dir():
-        raise UsageProblem(f"{folder}: no such folder")
-    result = judge(read(folder / HISTORY_FILE), str(folder / HISTORY_FILE))
+    run = judged_in(folder)
+    result = run.result
     written = folder / RESULT_FILE
     try:
         stored = decode(written.read_bytes())
@@ -66,15 +73,29 @@ def recheck(folder: Path) -> tuple[Result, bool, str]:
     scenario = folder / SCENARIO_FILE
     if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != result.scenario.sha256:
         differing.append(f"{SCENARIO_FILE} (not the scenario that was run)")
-    report = folder / REPORT_FILE
-    if not differing and (report.read_bytes() if report.is_file() else b"") != markdown.render(result):
-        differing.append(f"{REPORT_FILE} (not the report of this history)")
+    if not differing:
+        differing += _other_reports(folder, run)
     if differing:
         return result, False, f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
     return result, True, ""
 
 
-def _write(path: Path, data: bytes) -> None:
+def _other_reports(folder: Path, run: Judged) -> list[str]:
+    """The reports beside a history that are not what it says."""
+    found = []
+    for report in formats().values():
+        path = folder / report.file
+        if not report.kept:
+            continue
+        if not path.is_file():
+            found.append(f"{report.file} (missing)")
+        elif path.read_bytes() != report.render(run):
+            found.append(f"{report.file} (not the report of this history)")
+    return found
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_bytes(data)
     os.replace(temporary, path)  # noqa: PTH105  the atomic step is the point

@@ -214,7 +214,8 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     requests = [*own.requests] if header.inferred else _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
     probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs if proof.id}
-    joined = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    known = mine | probes
+    joined = [attempt for id_, attempts in by_id.items() if id_ not in known for attempt in attempts]
     numbers = {call.seen.attempt for call in calls}
     rest = [attempt for attempt in joined if attempt.seen.attempt not in numbers]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]

@@ -6,6 +6,7 @@ is null with a reason.
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 from collections import Counter
@@ -174,8 +175,9 @@ def _avoidance_s(
     if not times:
         reasons["avoidance_s"] = "no attempt on the faulted legs was seen; a refused connect leaves no trace"
         return None
+    dues = sorted(request.due_s for request in window)
     for index, time_s in enumerate(times):
-        after = sum(1 for r in window if r.due_s > time_s)
+        after = len(dues) - bisect.bisect_right(dues, time_s)
         allowed = max((end_s - time_s) / _PROBE_EVERY_S, _PROBE_SHARE * after)
         if len(times) - index - 1 <= allowed and after >= _AVOIDED_AFTER:
             return time_s - onset_s

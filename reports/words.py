@@ -20,6 +20,11 @@ def seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:.2f} s"
 
 
+def milliseconds(value: float | None) -> str:
+    """A short time with one digit, or `unmeasured`."""
+    return "unmeasured" if value is None else f"{value:.1f} ms"
+
+
 def recovery(found: Switchover) -> str:
     """Recovery with its resolution, or how long it surely took."""
     if found.recovery_s is None or found.resolution_s is None:
@@ -77,8 +82,50 @@ def sentence(result: Result) -> str:
     return head
 
 
+HOSTS_TRIED = "Hosts that the gateway tried and could not reach"
+HOSTS_TRIED_MEANS = "They belong to no leg. Nothing of the gateway's left this machine on the way to them."
+
+
 def host_tried(part: HostPart) -> str:
     """A host that was tried, with its port when that is known."""
     if part.host == MORE_HOSTS:
         return "others, too many to be written down"
     return f"{part.host}:{part.port}" if part.port else part.host
+
+
+def ledger_sums(result: Result) -> str:
+    """How the attempts add up."""
+    requests, attempts = result.requests, result.attempts
+    return (
+        f"{attempts.total} attempts for {requests.due} requests; {attempts.unexplained} attempts unexplained; besides "
+        f"them {attempts.probes} by the drill's own probes, {attempts.own_checks} by the gateway's own health checks, "
+        f"and {attempts.side_traffic} that were no model calls (tokens and model lists)."
+    )
+
+
+def hung_connects(result: Result) -> str:
+    """What was seen of connects that never became requests."""
+    hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
+    return (
+        f"Connects that hung and so carried no request: {'; '.join(hung) or 'none'}. A refused connect leaves no trace "
+        "at all."
+    )
+
+
+WORDS = (
+    ("ok", "a complete answer, written by exactly one leg, before the deadline"),
+    ("failed", "an error that the caller could see"),
+    ("unknown", "nothing that the caller could read: the deadline passed, or the connection died before a byte came"),
+    ("corrupt", "a success that is none: truncated, blended, doubled or empty"),
+    ("not started", "the load generator could not send it"),
+    ("slow", "ok, but later than the limit"),
+    ("first success", "from the onset to the first good answer of another leg; one lucky request is enough"),
+    ("recovered", ("from the onset to when callers were answered well for the rest of the fault, at the latest; the "
+     "resolution is how much sooner it may have been")),
+    ("client outage", "how long callers were without good answers: best estimate and, in brackets, its bounds"),
+    ("leg avoided", "from the onset to the last request that the gateway still sent to the faulted leg"),
+    ("detour", "how much longer a rescued caller waited for the healthy leg (median)"),
+    ("failback", "from the end of the fault to the first good answer of the leg that served before"),
+    ("excess outage", "client outage after the fault had been cleared"),
+)  # fmt: skip
+"""What the words of a report mean, in short; docs/metrics.md has the formulas."""

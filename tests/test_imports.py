@@ -89,7 +89,8 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys, drills.cli\n"
         "try:\n drills.cli.main(['--help'])\nexcept SystemExit: pass\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & "
-        "{'mitmproxy', 'pandas', 'httpx', 'aiohttp', 'rich', 'yaml', 'msgspec'}), file=sys.stderr)"
+        "{'mitmproxy', 'pandas', 'httpx', 'aiohttp', 'rich', 'yaml', 'msgspec', 'jinja2', 'weasyprint', 'sqlite3'}), "
+        "file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
