@@ -240,13 +240,12 @@ def test_a_gateway_that_restarts(tmp_path: Path) -> None:
     measured(f"restarted: answered well again after {found.recovery_s:.2f} s, {found.bad} bad")
 
 
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGKILL])
-def test_a_paused_gateway_dies_with_the_drill(sig: signal.Signals, tmp_path: Path) -> None:
-    """Ctrl-C and SIGKILL while it is paused: no process is left 5 s later."""
+def test_a_paused_gateway_dies_with_the_drill(tmp_path: Path) -> None:
+    """Ctrl-C while it is paused: no process is left 5 s later."""
     with start(*prepared(tmp_path, "gateway_pause"), cwd=tmp_path, env=ENV) as process:
         until_line(process, "is on (the gateway)", 30)
         found = descendants(process.pid)
         assert len(found) >= 4
-        process.send_signal(sig)
+        process.send_signal(signal.SIGINT)
         assert gone(found, 5) == set()
-        assert process.wait(10) == (130 if sig is signal.SIGINT else -signal.SIGKILL)
+        assert process.wait(10) == 130
