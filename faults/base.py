@@ -186,7 +186,7 @@ DOWN = "down"
 
 
 class Deed(enum.StrEnum):
-    """What can be done to the gateway's process group."""
+    """What can be done to the gateway, with every process that came from it."""
 
     KILL = "kill"
     """SIGKILL."""
