@@ -105,6 +105,20 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(command=_check)
 
+    report = commands.add_parser("report", help="make the reports of a run from its history", allow_abbrev=False)
+    report.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
+    report.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        dest="formats",
+        help="`drill list reports` has the names; may be given several times (default: html)",
+    )
+    report.add_argument(
+        "--out", metavar="FILE", help="where it goes: a file, a folder, or - for the standard output (default: DIR)"
+    )
+    report.set_defaults(command=_report)
+
     setup = commands.add_parser("setup", help="install what only some drills need", allow_abbrev=False)
     setup.add_argument("what", choices=("toxiproxy",), help="found where it is installed, or built once with Go")
     setup.set_defaults(command=_setup)
@@ -114,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
 
     listing = commands.add_parser("list", help="what there is", allow_abbrev=False)
-    listing.add_argument("what", choices=("scenarios", "faults", "gateways", "providers"))
+    listing.add_argument("what", choices=("scenarios", "faults", "gateways", "providers", "reports"))
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(command=_list)
     return parser
@@ -195,7 +209,7 @@ def _check(args: argparse.Namespace) -> int:
 
     result, agrees, why = recheck(args.folder)
     if not agrees:
-        print(f"drill: {why}; judged from the history alone:", file=sys.stderr, flush=True)
+        _show(f"drill: {why}; judged from the history alone:", sys.stderr)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
 
@@ -205,6 +219,13 @@ def _check(args: argparse.Namespace) -> int:
     if not agrees:
         return EXIT_INVALID
     return result.exit_code
+
+
+def _report(args: argparse.Namespace) -> int:
+    from drills import reporting  # noqa: PLC0415
+
+    reporting.make(args.folder, args.formats or ["html"], args.out, lambda line: _show(line, sys.stderr))
+    return 0
 
 
 def _setup(_args: argparse.Namespace) -> int:

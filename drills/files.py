@@ -60,24 +60,33 @@ def recheck(folder: Path) -> tuple[Result, bool, str]:
     Raises `UsageProblem` when the folder holds no run.
     """
     run = judged_in(folder)
-    result = run.result
+    if wrong := disagreement(folder, run):
+        return run.result, False, wrong
+    differing = _other_reports(folder, run)
+    if differing:
+        return run.result, False, _disagree(folder, differing)
+    return run.result, True, ""
+
+
+def disagreement(folder: Path, run: Judged) -> str:
+    """Why `result.json` and the scenario do not belong to the history beside them; empty when they do."""
     written = folder / RESULT_FILE
     try:
         stored = decode(written.read_bytes())
     except FileNotFoundError:
-        return result, False, f"{written}: missing; the run was killed before it was judged"
+        return f"{written}: missing; the run was killed before it was judged"
     except (OSError, msgspec.MsgspecError) as error:
-        return result, False, f"{written}: cannot be read: {error}"
-    again = decode(encode(result))
+        return f"{written}: cannot be read: {error}"
+    again = decode(encode(run.result))
     differing = [name for name in Result.__struct_fields__ if getattr(stored, name) != getattr(again, name)]
     scenario = folder / SCENARIO_FILE
-    if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != result.scenario.sha256:
+    if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != run.result.scenario.sha256:
         differing.append(f"{SCENARIO_FILE} (not the scenario that was run)")
-    if not differing:
-        differing += _other_reports(folder, run)
-    if differing:
-        return result, False, f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
-    return result, True, ""
+    return _disagree(folder, differing) if differing else ""
+
+
+def _disagree(folder: Path, differing: list[str]) -> str:
+    return f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
 
 
 def _other_reports(folder: Path, run: Judged) -> list[str]:

@@ -31,6 +31,10 @@ ATTACKS = (
     "{{ 7 * 7 }} {% raw %} ${8*8} #{9}",
     "=HYPERLINK(0) | a | b | ```\n# x [l](javascript:alert(5)) <b>*bold*</b>",
     '\\" } evil_metric 1\nevil_metric 2 # {x="y"}',
+    "- item",
+    "1. item",
+    "      indented",
+    "=== ",
     "\ufffe\uffff\U000e0041\ufeff",
 )
 HARMLESS = "something said"

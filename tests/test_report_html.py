@@ -313,6 +313,7 @@ def test_every_attack_was_in_the_history() -> None:
     """The hostile run is hostile: its history holds each attack word for word."""
     run = hostile()
     said = [request.done.detail for request in run.ledger.requests if request.done is not None]
+    said += [attempt.done.detail for attempt in run.ledger.attempts if attempt.done is not None]
     said += [run.result.scenario.name, *run.result.notes, *run.result.environment, run.result.gateway.name]
     said += [leg.model for leg in run.result.legs] + [leg.region or "" for leg in run.result.legs]
     said += [phase.name for phase in run.result.phases] + [run.result.scenario.objective, run.result.scenario.file]
