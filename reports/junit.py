@@ -10,15 +10,13 @@ from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from drills.result import CheckPart, Result, Verdict
-from drills.verdict import Judged
-from reports.base import Format
+from reports.base import Format, of_result
 from reports.escape import plain
 from reports.words import sentence
 
 
-def render(run: Judged) -> bytes:
+def render(result: Result) -> bytes:
     """The whole file."""
-    result = run.result
     name = plain(result.scenario.name)
     cases = [_case(result, part) for part in result.checks]
     if result.verdict is Verdict.INTERRUPTED:
@@ -42,7 +40,9 @@ def render(run: Judged) -> bytes:
     return written + b"\n"
 
 
-FORMAT = Format(name="junit", file="junit.xml", about="JUnit XML: each check a test case", render=render, kept=True)
+FORMAT = Format(
+    name="junit", file="junit.xml", about="JUnit XML: each check a test case", render=of_result(render), kept=True
+)
 
 
 def _case(result: Result, part: CheckPart) -> Element:

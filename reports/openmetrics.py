@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from drills.result import Result, Verdict
-from drills.verdict import Judged
-from reports.base import Format
+from reports.base import Format, of_result
 from reports.escape import plain
 
 _PREFIX = "failover_drill_"
@@ -32,9 +31,8 @@ class _Family(NamedTuple):
     samples: tuple[_Sample, ...]
 
 
-def render(run: Judged) -> bytes:
+def render(result: Result) -> bytes:
     """The whole file. All samples are labelled with the scenario and the gateway."""
-    result = run.result
     common = (("scenario", result.scenario.name), ("gateway", result.gateway.name))
     lines: list[str] = []
     for family in (*_about(result), *_times(result), *_counts(result), *_instrument(result)):
@@ -43,7 +41,9 @@ def render(run: Judged) -> bytes:
     return ("\n".join([*lines, "# EOF"]) + "\n").encode()
 
 
-FORMAT = Format(name="openmetrics", file="metrics.txt", about="OpenMetrics text, for a dashboard", render=render)
+FORMAT = Format(
+    name="openmetrics", file="metrics.txt", about="OpenMetrics text, for a dashboard", render=of_result(render)
+)
 
 
 def _written(family: _Family, common: tuple[tuple[str, str], ...]) -> Iterator[str]:

@@ -5,14 +5,13 @@ A run writes it by itself, before any report.
 
 from __future__ import annotations
 
-from drills.result import encode
-from drills.verdict import Judged
-from reports.base import Format
+from drills.result import Result, encode
+from reports.base import Format, of_result
 
 
-def render(run: Judged) -> bytes:
+def render(result: Result) -> bytes:
     """The result as JSON. Hostile text is in it as it came, with what nobody sees written as escapes."""
-    return encode(run.result)
+    return encode(result)
 
 
-FORMAT = Format(name="json", file="result.json", about="the whole result, for other tools", render=render)
+FORMAT = Format(name="json", file="result.json", about="the whole result, for other tools", render=of_result(render))

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from drills.result import Result, Verdict
-from drills.verdict import Judged
-from reports.base import Format
+from reports.base import Format, of_result
 from reports.escape import markdown
 from reports.words import recovery, returned, sentence
 
 _FINDINGS = 5
 
 
-def render(run: Judged) -> bytes:
+def render(result: Result) -> bytes:
     """At most some thirty lines."""
-    result = run.result
     gateway = markdown(f"{result.gateway.name} {result.gateway.version}".strip(), 80)
     lines = [
         f"### {result.verdict.upper()}: {markdown(result.scenario.name, 120)} ({gateway})",
@@ -27,7 +25,9 @@ def render(run: Judged) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-FORMAT = Format(name="summary", file="summary.md", about="a few lines, for a pull request or a chat", render=render)
+FORMAT = Format(
+    name="summary", file="summary.md", about="a few lines, for a pull request or a chat", render=of_result(render)
+)
 
 
 def _switchovers(result: Result) -> Iterable[str]:
