@@ -38,6 +38,8 @@ def _paths(wanted: Sequence[Format], folder: Path, out: str | None) -> list[Path
         raise UsageProblem(f"--out {out}: {len(wanted)} formats ({names}) need a folder that exists")
     if out == "-":
         return []
+    if Path(out).exists() and not Path(out).is_file():
+        raise UsageProblem(f"--out {out}: no plain file; use - for the standard output")
     if not Path(out).parent.is_dir():
         raise UsageProblem(f"--out {out}: no such folder: {Path(out).parent}")
     return [Path(out)]

@@ -81,6 +81,7 @@ def test_report_of_a_run_that_was_killed(tmp_path: Path) -> None:
         (["--format", "html", "--format", "md", "--out", "x.html"], "2 formats (html, md) need a folder that exists"),
         (["--format", "html", "--format", "md", "--out", "-"], "2 formats (html, md) need a folder that exists"),
         (["--out", "no/such/x.html"], "no such folder: no/such"),
+        (["--out", "/dev/stdout"], "use - for the standard output"),
     ],
 )
 def test_report_says_what_is_wrong_and_writes_nothing(tmp_path: Path, words: list[str], said: str) -> None:
