@@ -20,6 +20,7 @@ from drills.run import Job, check_port
 from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
 from faults.base import kinds
+from reports.base import formats
 
 
 def gateway_of(name: str) -> Gateway:
@@ -143,6 +144,8 @@ def list_text(what: str, as_json: bool) -> str:
         rows = dict.fromkeys(gateways.names(), "")
     elif what == "providers":
         rows = dict.fromkeys(providers.names(), "")
+    elif what == "reports":
+        rows = {name: report.about for name, report in formats().items()}
     else:
         rows = {name: load(name).name for name in shipped()}
     if as_json:

@@ -6,6 +6,8 @@ Fields are added, never renamed or removed, within one `schema`. Null means "nev
 from __future__ import annotations
 
 import enum
+import json
+import re
 
 import msgspec
 
@@ -330,9 +332,17 @@ class Result(_Part, frozen=True, kw_only=True):
     health: HealthPart | None = None
 
 
+_UNSEEN = re.compile(
+    "[\\x7f-\\x9f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff"
+    "\\U000e0000-\\U000e007f]"
+)
+"""What JSON may hold as it is, and what would command a terminal or turn the direction of a text."""
+
+
 def encode(result: Result) -> bytes:
-    """`result.json`, with a line end."""
-    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    """`result.json`, with a line end. Every character that nobody sees is written as an escape."""
+    text = (msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n").decode()
+    return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text).encode()
 
 
 def decode(data: bytes) -> Result:

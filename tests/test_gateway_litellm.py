@@ -61,6 +61,8 @@ def test_cloud_outage_passes_on_the_tuned_config(tmp_path: Path) -> None:
         "result.json",
         "gateway.log",
         "report.md",
+        "report.html",
+        "junit.xml",
     }
     _adds_up(ran)
 

@@ -27,6 +27,12 @@ RUNNER = {
     "drills.children",
     "drills.screen",
     "drills.files",
+    "drills.reporting",
+    "drills.keeping",
+    "drills.kept",
+    "drills.index",
+    "drills.importing",
+    "drills.retention",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (

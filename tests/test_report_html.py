@@ -220,7 +220,7 @@ def test_bars_are_as_high_as_their_counts() -> None:
     """One bin of ten requests a second: eight answered, two failed; the axis ends at ten."""
     shown = picture(told("ppppp[xx]ppp"), 1)
     assert shown is not None
-    root = ET.fromstring(plots.answers(shown, plots.WIDE))
+    root = ET.fromstring(plots.answers(shown, plots.WIDE))  # noqa: S314  our own
     paths = [path.get("d") or "" for path in root.iter("path") if "z" in (path.get("d") or "")]
     heights = [float(foot) - float(top) for d in paths for foot, top in re.findall(r",([\d.]+)V([\d.]+)h", d)]
     assert len(heights) == 2
@@ -313,6 +313,7 @@ def test_every_attack_was_in_the_history() -> None:
     """The hostile run is hostile: its history holds each attack word for word."""
     run = hostile()
     said = [request.done.detail for request in run.ledger.requests if request.done is not None]
+    said += [attempt.done.detail for attempt in run.ledger.attempts if attempt.done is not None]
     said += [run.result.scenario.name, *run.result.notes, *run.result.environment, run.result.gateway.name]
     said += [leg.model for leg in run.result.legs] + [leg.region or "" for leg in run.result.legs]
     said += [phase.name for phase in run.result.phases] + [run.result.scenario.objective, run.result.scenario.file]
