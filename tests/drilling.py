@@ -59,10 +59,14 @@ def start(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     )
 
 
+def runs(cwd: Path) -> list[Path]:
+    """The run folders, oldest first; the index beside them is none."""
+    return sorted(path for path in (cwd / "drill-results").glob("*") if path.is_dir())
+
+
 def newest(cwd: Path) -> Path | None:
     """The run folder that was made last."""
-    folders = sorted((cwd / "drill-results").glob("*"))
-    return folders[-1] if folders else None
+    return folders[-1] if (folders := runs(cwd)) else None
 
 
 def until_line(process: subprocess.Popen[str], word: str, within_s: float) -> None:

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from drilling import runs
 
 from drills.result import Verdict, decode
 
@@ -58,5 +59,5 @@ def test_the_installed_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> N
         [home / "bin" / "drill", "run", "cloud-outage.yaml"], cwd=work, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = (work / "drill-results").iterdir()
+    (folder,) = runs(work)
     assert decode((folder / "result.json").read_bytes()).verdict is Verdict.PASS
