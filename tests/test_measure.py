@@ -18,9 +18,12 @@ from drills import verdict as verdicts
 from drills.checks.base import Check
 from drills.events import (
     AnyEvent,
+    ArrivalDone,
     AttemptDone,
     AttemptReceived,
+    AttemptResult,
     ConnectHung,
+    Ending,
     FaultCleared,
     FaultClearRequested,
     FaultEffective,
@@ -240,6 +243,30 @@ VERDICTS: list[tuple[tuple[AnyEvent, ...], str, Verdict, Verdict]] = [
     # The fault was never cleared.
     (history("ppp[xxsssspp"), "traffic before, during and after", Verdict.INVALID, Verdict.INVALID),
 ]
+
+
+def _broken_at_the_end(event: AnyEvent, by: str) -> AnyEvent:
+    """The arrival due at 1.5 ends at 1.7 as half an answer; a fault was at its attempt."""
+    if isinstance(event, ArrivalDone) and event.seq == 5:
+        return msgspec.structs.replace(event, done_s=1.7, ending=Ending.UNTERMINATED)
+    if isinstance(event, AttemptDone) and event.attempt == 6:
+        result = AttemptResult.FAULTED if by else AttemptResult.ANSWERED
+        return msgspec.structs.replace(event, done_s=1.69, result=result, faults=(by,) if by else ())
+    return event
+
+
+@pytest.mark.parametrize(("by", "recovery_s", "bad"), [("f2", 0.21, 1), ("f1", None, 2), ("", None, 2)])
+def test_what_the_next_fault_spoils_is_not_the_first_ones(by: str, recovery_s: float | None, bad: int) -> None:
+    """The last request of the first window was being answered when the second fault cut it. Without that fault's
+    touch the same half answer is the first one's.
+    """
+    story = history("ppp[xss{zttt}]ttp")
+    [attempt] = [e for e in story if isinstance(e, AttemptReceived) and e.id == f"{5:016x}"]
+    assert attempt.attempt == 6
+    first, second = judge(tuple(_broken_at_the_end(event, by) for event in story), "story").switchovers
+    assert first.recovery_s == (None if recovery_s is None else pytest.approx(recovery_s))
+    assert first.bad == bad
+    assert second.recovery_s == pytest.approx(0.21)
 
 
 @pytest.mark.parametrize(("events", "name", "of_check", "of_drill"), VERDICTS)

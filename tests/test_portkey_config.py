@@ -5,6 +5,7 @@ The expected chains and refusals were checked against Portkey 1.15.2 itself.
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from drills.gateways import get, names, portkey_config, portkey_copy, portkey_document, portkey_legs
-from drills.gateways.base import Launch
+from drills.gateways.base import Launch, TakesUnchanged
 from drills.gateways.portkey import GATEWAY, HEADER_AT_MOST_BYTES, Portkey, sample
 from drills.gateways.portkey_domains import SUPPORTED, Unsupported, domains
 from drills.problems import UsageProblem
@@ -607,6 +608,47 @@ def test_no_credential_and_nothing_that_leads_out_is_started(tmp_path: Path, mon
     )
     assert list(launch.files) == [str(guard)]
     assert (launch.base_url, launch.ready_path) == ("http://127.0.0.1:4321", "/")
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["sealed", "forward"])
+def test_the_config_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxied: bool) -> None:
+    """The user's own config in the header, its credentials never to be written; through a proxy where there is one."""
+    launched(tmp_path, _secretive(), monkeypatch)
+    monkeypatch.setenv("TRUSTED_CUSTOM_HOSTS", "llm.acme.internal")
+    undici = tmp_path / "pk" / "node_modules" / "undici"
+    undici.mkdir(parents=True)
+    (undici / "package.json").write_text("{}")
+    found = GATEWAY.discover(tmp_path / "config.json", None)
+    surroundings = {"NODE_EXTRA_CA_CERTS": "/run/ca.pem", **({"HTTPS_PROXY": "http://127.0.0.1:7"} if proxied else {})}
+    launch = GATEWAY.launch_unchanged(found, surroundings, 4321, tmp_path / "private")
+    assert isinstance(GATEWAY, TakesUnchanged)
+    assert json.loads(dict(launch.request_headers)["x-portkey-config"]) == _secretive()
+    assert {"REALid", "REALsecret", "REALkey", "REALpem"} <= set(launch.secrets)
+    assert surroundings.items() <= launch.env.items()
+    assert launch.env["TRUSTED_CUSTOM_HOSTS"] == "llm.acme.internal"
+    assert launch.env["AWS_ASSUME_ROLE_ACCESS_KEY_ID"] == "drill-dummy"
+    assert "REAL" not in "\n".join([*launch.env.values(), *launch.argv, *launch.files.values()])
+    assert "DRILL_ONLY_LOOPBACK" not in launch.env  # the route decides what can be reached
+    pairs = itertools.pairwise(launch.argv)
+    preloads = [Path(word).name for before, word in pairs if before == "--require"]
+    assert preloads == ["portkey_guard.cjs", *(["portkey_proxy.cjs"] if proxied else [])]
+    assert {Path(name).name for name in launch.files} == set(preloads)
+    assert launch.env.get("DRILL_UNDICI") == (str(undici) if proxied else None)
+    assert [leg.hosts for leg in found.legs] == [
+        ("realhost.acme.io", "sts.us-east-1.amazonaws.com"),
+        ("realhost.acme.io",),
+        ("apim.acme.io", "login.microsoftonline.com"),
+        ("realhost.acme.io", "oauth2.googleapis.com"),
+        ("realhost.acme.io",),
+    ]
+
+
+def test_a_proxy_takes_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Portkey of one's own may come without it."""
+    launched(tmp_path, tree("fallback", A, B), monkeypatch)
+    found = GATEWAY.discover(tmp_path / "config.json", None)
+    with pytest.raises(UsageProblem, match="run `npm install undici@6` where it is installed"):
+        GATEWAY.launch_unchanged(found, {"HTTPS_PROXY": "http://127.0.0.1:7"}, 4321, tmp_path / "private")
 
 
 def test_who_portkey_says_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+import msgspec
+
 from drills.gateways import portkey_config, portkey_copy, portkey_document, portkey_install, portkey_legs
 from drills.gateways.base import Discovery, Launch, Progress
+from drills.gateways.scrub import DUMMY
 from drills.problems import Problem, UsageProblem
 
 SAMPLE = "cross-cloud.json"
@@ -24,11 +27,17 @@ HEADER_AT_MOST_BYTES = 15_000
 """Node takes 16 KiB of headers in all (`http.maxHeaderSize`), and the config is not the only one."""
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "HOME", "USER", "LOGNAME")
-_GUARD = "portkey_guard.cjs"
+_GUARD, _PROXY = "portkey_guard.cjs", "portkey_proxy.cjs"
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+_TRUSTED = "TRUSTED_CUSTOM_HOSTS"
+"""Portkey refuses a private address as `custom_host` unless the person who runs it lists it here."""
+
+_DUMMIES = {"AWS_ASSUME_ROLE_ACCESS_KEY_ID": DUMMY, "AWS_ASSUME_ROLE_SECRET_ACCESS_KEY": DUMMY}
+"""What Portkey takes from its environment when a target assumes a role."""
 
 
 class Portkey:
-    """The Portkey gateway. Implements `drills.gateways.base.Gateway`."""
+    """The Portkey gateway. Implements `drills.gateways.base.Gateway` and `TakesUnchanged`."""
 
     name = "portkey"
 
@@ -54,6 +63,23 @@ class Portkey:
         copy = portkey_copy.build(legs, leg_urls)
         return _launch(legs, copy.config, {"DRILL_ONLY_LOOPBACK": "1"}, port, private)
 
+    def launch_unchanged(self, found: Discovery, surroundings: Mapping[str, str], port: int, private: Path) -> Launch:
+        """Portkey on loopback, with the user's own config in each request, on one line. With a proxy in the
+        surroundings it is made to use it, which Node does not do by itself.
+
+        Raises `UsageProblem` when that takes a library that a Portkey of the person's own does not come with.
+        """
+        legs = _unchanged(found)
+        document = legs.config.document
+        trusted = {_TRUSTED: os.environ[_TRUSTED]} if _TRUSTED in os.environ else {}
+        own = {**_DUMMIES, **trusted, **surroundings}
+        preloads = [_GUARD]
+        if any(own.get(name) for name in _PROXIES):
+            own["DRILL_UNDICI"] = str(portkey_install.undici(os.environ))
+            preloads.append(_PROXY)
+        launch = _launch(legs, portkey_copy.as_it_is(document), own, port, private, preloads)
+        return msgspec.structs.replace(launch, secrets=tuple(portkey_copy.secrets_of(document.values())))
+
 
 def sample(name: str) -> Path:
     """The path of a shipped Portkey config."""
@@ -76,23 +102,33 @@ def _unchanged(discovered: Discovery) -> portkey_legs.Found:
     return found
 
 
-def _launch(legs: portkey_legs.Found, config: str, own: Mapping[str, str], port: int, private: Path) -> Launch:
+def _launch(
+    legs: portkey_legs.Found,
+    config: str,
+    own: Mapping[str, str],
+    port: int,
+    private: Path,
+    preloads: Sequence[str] = (_GUARD,),
+) -> Launch:
     if len(config) > HEADER_AT_MOST_BYTES:
         what = f"the config takes {len(config)} bytes on one line, and Portkey takes it in a header: Node refuses more"
         raise UsageProblem(Problem(f"{what} than 16 KiB of headers", legs.config.document.place()))
     private = private.absolute()
-    guard = private / _GUARD
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     script = portkey_install.start_script(os.environ)
+    required = [word for name in preloads for word in ("--require", str(private / name))]
     return Launch(
-        argv=(portkey_install.node(os.environ), "--require", str(guard), str(script), f"--port={port}", "--headless"),
+        argv=(portkey_install.node(os.environ), *required, str(script), f"--port={port}", "--headless"),
         env={**inherited, **own},
         cwd=str(private),
         base_url=f"http://127.0.0.1:{port}",
         ready_path="/",
         chat_path="/v1/chat/completions",
         request_headers=(("x-portkey-config", config),),
-        files={str(guard): (resources.files("drills.gateways") / _GUARD).read_text(encoding="utf-8")},
+        files={
+            str(private / name): (resources.files("drills.gateways") / name).read_text(encoding="utf-8")
+            for name in preloads
+        },
         claim_header="x-portkey-last-used-option-index",
         claims={target.claim: leg.name for leg, target, _ in legs.legs},
         done_mark=portkey_legs.done_mark(legs),

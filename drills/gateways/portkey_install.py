@@ -100,8 +100,16 @@ def node(env: Mapping[str, str]) -> str:
 
 
 def undici(env: Mapping[str, str]) -> Path:
-    """The HTTP client that makes Portkey honour proxies; it is installed beside the Portkey of the cache."""
-    return folder(env) / "node_modules" / "undici"
+    """The HTTP client that makes Portkey honour proxies; it is installed beside the Portkey of the cache, and perhaps
+    beside one's own. Raises `UsageProblem` where it is not.
+    """
+    above = start_script(env).resolve().parents
+    found = (folder_ / "node_modules" / "undici" for folder_ in above)
+    path = next((one for one in found if (one / "package.json").is_file()), None)
+    if path is None:
+        what = "leading Portkey through a proxy takes the npm package undici beside it"
+        raise UsageProblem(f"{what}: run `npm install undici@6` where it is installed, or unset {PATH_VARIABLE}")
+    return path
 
 
 def folder(env: Mapping[str, str]) -> Path:
