@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from drills.ledger import Request
+from drills.request import Request
 from drills.verdict import Judged
 from reports.base import missing
 

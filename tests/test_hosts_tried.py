@@ -22,7 +22,7 @@ def test_a_drill_without_tries_has_no_such_section() -> None:
     run = judged(history("ppp[xxsss]spp"), "history")
     result = run.result
     assert result.hosts_tried == ()
-    assert SECTION not in markdown.render(run).decode()
+    assert SECTION not in markdown.render(run.result).decode()
     assert not [line for line in text.render(result, "here") if "tried" in line.text]
 
 
@@ -35,7 +35,7 @@ def test_the_result_and_both_reports_name_each_host() -> None:
         (tried.host, tried.port, tried.how) for tried in TRIED
     ]
     assert decode(encode(result)).hosts_tried == result.hosts_tried
-    page = markdown.render(run).decode().partition(SECTION)[2].partition("\n## ")[0]
+    page = markdown.render(run.result).decode().partition(SECTION)[2].partition("\n## ")[0]
     assert "| telemetry.example.com | looked up | 1.50 s |" in page
     assert "| 169.254.169.254:80 | tcp | 1.60 s |" in page
     [line] = [line.text for line in text.render(result, "here") if line.text.startswith("tried and not reached: ")]
@@ -47,7 +47,7 @@ def test_what_a_gateway_calls_a_host_is_hostile() -> None:
     events = history("ppp[xxsss]spp")
     run = judged([*events[:-1], *TRIED, events[-1]], "history")
     result = run.result
-    page = markdown.render(run).decode().partition(SECTION)[2].partition("\n## ")[0]
+    page = markdown.render(run.result).decode().partition(SECTION)[2].partition("\n## ")[0]
     assert "<b>" not in page
     assert "[x](" not in page
     assert "\x1b" not in page + "".join(line.text for line in text.render(result, "here"))
@@ -59,4 +59,4 @@ def test_more_than_can_be_listed_is_said() -> None:
     events = history("ppp[xxsss]spp")
     more = HostTried(at_s=2.0, host=MORE_HOSTS, how=HowTried.LOOKED_UP)
     run = judged([*events[:-1], more, events[-1]], "history")
-    assert "too many to be written down" in markdown.render(run).decode()
+    assert "too many to be written down" in markdown.render(run.result).decode()
