@@ -23,6 +23,7 @@ from drills.switchover import last_s
 from drills.verdict import Judged
 from faults.base import kinds
 from reports.scale import bin_width_s
+from reports.words import phase_name
 
 _UNKNOWN_COLOUR = "#777777"
 _FEWEST = 5
@@ -91,6 +92,15 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A phase of the timeline, with what it is called."""
+
+    name: str
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class Moment:
     """A moment that the plots mark with a letter. about: one sentence, which says when."""
 
@@ -124,6 +134,7 @@ class Picture:
 
     axis: Axis
     loaded_s: tuple[float, ...]
+    phases: tuple[Stretch, ...]
     windows: tuple[Window, ...]
     moments: tuple[Moment, ...]
     answers: tuple[Series, ...]
@@ -146,6 +157,7 @@ def picture(run: Judged, bins: int) -> Picture | None:
     return Picture(
         axis=axis,
         loaded_s=tuple(_loaded_s(ledger, axis)),
+        phases=tuple(Stretch(phase_name(phase), phase.start_s, phase.end_s) for phase in run.result.phases),
         windows=tuple(_windows(ledger, axis)),
         moments=moments(run.result),
         answers=tuple(_answers(ledger, axis)),
