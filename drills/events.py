@@ -29,14 +29,29 @@ class UntilAnswered(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
 
 
+class Basis(enum.StrEnum):
+    """On what a scenario of a real outage rests, phase by phase, so that nobody takes a guess for a published fact."""
+
+    PUBLISHED = "published"
+    """What broke, and how, was published by whom it happened to, or was measured."""
+    ASSUMED = "assumed"
+    """Some of it is the author's assumption: a share, a length, a shape."""
+    REMEMBERED = "remembered"
+    """Told from memory, without a source at hand."""
+
+
 class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end."""
+    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end.
+
+    basis: on what it rests; None where the scenario does not say.
+    """
 
     name: str
     start_s: float
     end_s: float
     faults: tuple[str, ...]
     until: UntilAnswered | None = None
+    basis: Basis | None = None
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):

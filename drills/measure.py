@@ -225,6 +225,7 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
         sent = [r for r in inside if r.sent_s is not None]
         found.append(
             PhasePart(
+                basis=phase.basis,
                 name=phase.name,
                 start_s=begin_s,
                 end_s=end_s,

@@ -102,7 +102,8 @@ def _phases(scenario: Scenario, legs: Sequence[Leg], without_faults: bool) -> li
             answered = phase.until.answered
             names = tuple(leg.name for leg in legs if leg.role == answered.role)
             until = UntilAnswered(legs=names, requests=answered.requests)
-        found.append(PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until))
+        planned = PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until, basis=phase.basis)
+        found.append(planned)
         start_s = end_s
     return found
 

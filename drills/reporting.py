@@ -19,9 +19,9 @@ def make(folder: Path, names: Sequence[str], out: str | None, say: Callable[[str
     wanted = [get(name) for name in dict.fromkeys(names)]
     paths = _paths(wanted, folder, out)
     run = judged_in(folder)
+    written = [report.render(run) for report in wanted]
     if wrong := disagreement(folder, run):
         say(f"drill: {wrong}; the report is made from the history alone")
-    written = [report.render(run) for report in wanted]
     if not paths:
         sys.stdout.buffer.write(written[0])
     for path, data in zip(paths, written, strict=False):

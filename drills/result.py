@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from drills.events import HowTried, PhasePlan
+from drills.events import Basis, HowTried, PhasePlan
 from drills.legs import Leg
 
 RESULT_SCHEMA = "failover-drill/result/1"
@@ -261,7 +261,7 @@ class PlanePart(_Part, frozen=True, kw_only=True):
 
 
 class PhasePart(_Part, frozen=True, kw_only=True):
-    """One phase: its arrivals by outcome, who answered, and attempts per request."""
+    """One phase: its arrivals by outcome, who answered, and attempts per request. basis: see `drills.events.Basis`."""
 
     name: str
     start_s: float
@@ -273,6 +273,7 @@ class PhasePart(_Part, frozen=True, kw_only=True):
     slow: int
     served_by: dict[str, int]
     attempts_per_request: float | None
+    basis: Basis | None = None
 
 
 class HostPart(_Part, frozen=True, kw_only=True):

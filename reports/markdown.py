@@ -22,6 +22,7 @@ def render(result: Result) -> bytes:
         _switchovers(result),
         _findings(result),
         _section("Phases", tables.phases(result)),
+        markdown(tables.assumptions(result), 1000),
         _ledger(result),
         _section("Legs", tables.legs(result)),
         _section("Faults", tables.faults(result)),

@@ -48,7 +48,9 @@ def _rows(spans: Sequence[tuple[float, float]]) -> list[int]:
 class _Frame:
     """A drawing with the time axis, the fault windows and the moments; `top` to `bottom` is free for the plot."""
 
-    def __init__(self, picture: Picture, size: Size, ident: str, height: float, title: str, about: str) -> None:
+    def __init__(  # noqa: PLR0913  a drawing is what it shows, how wide and how high
+        self, picture: Picture, size: Size, ident: str, height: float, title: str, about: str, *, below: float = _BELOW
+    ) -> None:
         axis = picture.axis
         self.picture = picture
         self.left, self.right = _LEFT, size.width - _RIGHT
@@ -58,7 +60,7 @@ class _Frame:
         badges = _rows([(x - 11, x + 12) for x in (self.x.at(moment.at_s) for moment in picture.moments)])
         above = 4 + _LANE * (max(lanes, default=-1) + 1) + _BADGES * (max(badges, default=-1) + 1)
         self.top, self.bottom = above, above + height
-        self.drawing = Drawing(f"{ident}-{size.name}", size.width, self.bottom + _BELOW, title, about)
+        self.drawing = Drawing(f"{ident}-{size.name}", size.width, self.bottom + below, title, about)
         self.drawing.root.set("class", size.name)
         for window, lane in zip(windows, lanes, strict=True):
             self._window(window, 4 + lane * _LANE)
@@ -106,6 +108,16 @@ class _Frame:
         self.drawing.line((self.left, self.bottom, self.right, self.bottom), {"class": "axis", "stroke": FAINT})
         self.drawing.text((self.left + self.right) / 2, self.bottom + 34, "seconds on the run's clock", anchor="middle")
 
+    def phases(self) -> None:
+        """The names of the phases below the axis, where there is room for them."""
+        y = self.bottom + _BELOW
+        for phase in self.picture.phases:
+            begin, end = self.x.at(phase.begin_s), self.x.at(phase.end_s)
+            self.drawing.line((begin, y + 4, end - 2, y + 4), {"class": "axis", "stroke": FAINT, "stroke-width": "3"})
+            room = int((end - begin) / _LETTER)
+            if room >= 4:
+                self.drawing.text((begin + end) / 2, y + 20, plain(phase.name, room), anchor="middle")
+
     def value_axis(self, scale: Scale, ticks: Sequence[tuple[float, str]]) -> None:
         """Lines and labels of the other axis."""
         for value, label in ticks:
@@ -114,13 +126,14 @@ class _Frame:
             self.drawing.text(self.left - 6, y + FONT * 0.35, label, anchor="end")
 
     def moments(self) -> None:
-        """Drawn last, above everything."""
-        for moment, row in self._badges:
-            self._moment(moment, self.top - _BADGES * (row + 1) + 11)
+        """Drawn last, above everything; the letters above all lines."""
+        places = [(moment, self.x.at(moment.at_s), self.top - _BADGES * (row + 1) + 11) for moment, row in self._badges]
+        for _, x, y in places:
+            self.drawing.line((x, y, x, self.bottom), {"class": "moment", "stroke": INK, "stroke-width": "1.2"})
+        for moment, x, y in places:
+            self._badge(moment, x, y)
 
-    def _moment(self, moment: Moment, y: float) -> None:
-        x = self.x.at(moment.at_s)
-        self.drawing.line((x, y, x, self.bottom), {"class": "moment", "stroke": INK, "stroke-width": "1.2"})
+    def _badge(self, moment: Moment, x: float, y: float) -> None:
         badge = self.drawing.rect(x - 10, y - 9, 20, 18, {"class": "badge", "fill": INK, "rx": "5"})
         hint(badge, f"{moment.at_s:.2f} s: {moment.about}")
         self.drawing.text(x, y + 4.5, moment.letter, anchor="middle", kind="on-badge", fill=PAGE, weight="bold")
@@ -169,7 +182,9 @@ def answers(picture: Picture, size: Size) -> str:
     """Requests over time by who answered, stacked; below them all the good ones, above them the bad ones."""
     totals = [sum(one.counts[number] for one in picture.answers) for number in range(picture.axis.bins)]
     said = ", ".join(f"{called(one)} {one.total}" for one in picture.answers)
-    frame = _Frame(picture, size, "answers", 190, "Requests over time by who answered", f"In all: {said}.")
+    title = "Requests over time by who answered"
+    frame = _Frame(picture, size, "answers", 190, title, f"In all: {said}.", below=_BELOW + 26)
+    frame.phases()
     per_s = [total / loaded_s for total, loaded_s in zip(totals, picture.loaded_s, strict=True)]
     scale = linear(max(per_s), frame.bottom, frame.top)
     frame.value_axis(scale, [(value, f"{value:g}") for value in scale.ticks()])

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from drills.events import Basis
 from drills.result import FaultPart, Outage, ProofPart, Result, Verdict
-from reports.words import avoided, host_tried, milliseconds, proven, recovery, restored, returned, seconds
+from reports.words import avoided, host_tried, milliseconds, phase_name, proven, recovery, restored, returned, seconds
 
 PATHS_SHOWN = 50
 
@@ -125,7 +126,7 @@ def phases(result: Result) -> Table:
     header = ("phase", "length", "faults", "ok", "slow", "answered by", "attempts per request")
     rows = (
         (
-            phase.name,
+            phase_name(phase),
             f"{phase.end_s - phase.start_s:.0f} s",
             ", ".join(phase.faults) or "none",
             f"{phase.ok} of {phase.due}",
@@ -136,6 +137,14 @@ def phases(result: Result) -> Table:
         for phase in result.phases
     )
     return _table(header, rows)
+
+
+def assumptions(result: Result) -> str:
+    """A sentence about phases that rest on no published fact; empty when there are none."""
+    weak = [phase_name(phase) for phase in result.phases if phase.basis not in {None, Basis.PUBLISHED}]
+    if not weak:
+        return ""
+    return f"Not all of this scenario was published by those whom it happened to: {', '.join(weak)}."
 
 
 def paths(result: Result) -> Table:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drills.events import MORE_HOSTS
-from drills.result import Failback, FaultPart, HostPart, Result, Switchover, Verdict
+from drills.events import MORE_HOSTS, Basis
+from drills.result import Failback, FaultPart, HostPart, PhasePart, Result, Switchover, Verdict
 
 MEANING = {
     Verdict.PASS: "every expectation held, and the drill proved itself",
@@ -23,6 +23,11 @@ def seconds(value: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     """A short time with one digit, or `unmeasured`."""
     return "unmeasured" if value is None else f"{value:.1f} ms"
+
+
+def phase_name(phase: PhasePart) -> str:
+    """A phase, with a word when it rests on no published fact."""
+    return phase.name if phase.basis in {None, Basis.PUBLISHED} else f"{phase.name} ({phase.basis})"
 
 
 def recovery(found: Switchover) -> str:

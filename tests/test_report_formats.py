@@ -22,10 +22,11 @@ from hostile import ALL, ATTACKS, harmless, hostile
 from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from drills.events import Limits, RunEnded
+from drills.events import Basis, Limits, RunEnded, RunStarted
 from drills.problems import UsageProblem
 from drills.result import Result, Verdict, decode, encode
 from drills.verdict import Judged, judged
+from reports import html as html_report
 from reports import junit, markdown, openmetrics, pdf, result_json, summary, table_csv, table_parquet, text
 from reports.base import formats, get
 from reports.escape import cell, plain
@@ -75,6 +76,23 @@ def test_a_text_is_cut_before_it_is_cleaned() -> None:
     assert plain("a" * 11, 10) == "a" * 9 + "…"
     assert plain("\x1b" * 10_000_000, 10).endswith("…")
     assert plain("a\x1b[31m\u202eb") == "a [31m b"
+
+
+def test_a_phase_that_rests_on_no_published_fact_is_labelled() -> None:
+    """In the table of phases, in a sentence, and below the plot; a published one is not."""
+    events = history(STORY)
+    first = events[0]
+    assert isinstance(first, RunStarted)
+    bases = (Basis.PUBLISHED, Basis.ASSUMED, None)
+    phases = tuple(msgspec.structs.replace(p, basis=b) for p, b in zip(first.phases, bases, strict=True))
+    run = judged((msgspec.structs.replace(first, phases=phases), *events[1:]), "story")
+    said = markdown.render(run.result).decode()
+    assert "| phase-1 \\(assumed\\) |" in said
+    assert "| phase-0 |" in said
+    assert "by those whom it happened to: phase-1 \\(assumed\\)." in said
+    assert html_report.render(run).decode().count("phase-1 (assumed)") >= 3
+    assert "happened to" not in markdown.render(told().result).decode()
+    assert decode(encode(run.result)).phases[1].basis is Basis.ASSUMED
 
 
 # --- JSON

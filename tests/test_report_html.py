@@ -289,6 +289,14 @@ def test_no_two_series_look_the_same() -> None:
 def test_bins_have_round_widths(length_s: float, at_most: int, width_s: float) -> None:
     """The smallest that is enough."""
     assert bin_width_s(length_s, at_most) == width_s
+    assert bin_width_s(length_s, at_most, at_least_s=width_s * 0.99) == width_s
+
+
+def test_a_bin_holds_five_requests_at_least() -> None:
+    """At ten a second half a second, however short the run: a steady rate must not look like a comb."""
+    shown = picture(told("ppp[xxsss]spp"), 90)
+    assert shown is not None
+    assert shown.axis.width_s == 0.5
 
 
 def test_axes_are_round() -> None:
