@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from drills.result import Outage, ProofPart, Result, Verdict
-from reports.words import avoided, host_tried, milliseconds, proven, recovery, restored, returned, seconds
+from reports.words import avoided, host_tried, milliseconds, proven, recovery, restored, returned, seconds, shape
 
 PATHS_SHOWN = 50
 
@@ -182,7 +182,7 @@ def faults(result: Result) -> Table:
     rows = (
         (
             fault.id,
-            f"{fault.kind} ({fault.shape})" if fault.shape else fault.kind,
+            f"{fault.kind} ({shape(fault)})" if fault.shape else fault.kind,
             fault.selector,
             ", ".join(fault.legs) or "the gateway",
             seconds(fault.effective_s),

@@ -32,6 +32,7 @@ IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"
 PURE = (
     *(
         "marks",
+        "touched",
         "legs",
         "plan",
         "outcomes",
@@ -45,7 +46,7 @@ PURE = (
         "verdict",
         "result",
     ),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
+    *("events", "chat", "problems", "touched", "units", "scenario", "targets", "binding", "until"),
 )
 
 
