@@ -57,7 +57,8 @@ class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for.
 
-    of_identity: it is one of the legs' identity services, and leaves the models alone.
+    of_identity: it is one of the legs' identity services, and leaves the models alone. sees_requests: it decides about
+    each request; false for the state of a port, a line or a process.
     """
 
     id: str
@@ -71,6 +72,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     shape: shapes.Shape | None = None
     plane: str = "mitm"
     of_identity: bool = False
+    sees_requests: bool = True
 
     @property
     def connection_level(self) -> bool:
@@ -80,8 +82,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def square(self) -> shapes.Square | None:
         """How its plane switches it as a whole; None for a fault that chooses requests, or is on throughout."""
-        switched = self.connection_level or self.plane != "mitm"
-        return self.shape.square if switched and self.shape is not None else None
+        return None if self.sees_requests or self.shape is None else self.shape.square
 
     @property
     def before_the_model(self) -> bool:

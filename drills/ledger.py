@@ -6,10 +6,12 @@ kept and named, so that the ledger adds up or says where it does not.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from drills import inferred
@@ -77,9 +79,9 @@ class FaultRecord:
     switched: tuple[FaultSwitched, ...] = ()
     """Of a flapping fault that is switched as a whole: its edges in order."""
 
-    @property
+    @cached_property
     def on_windows(self) -> tuple[OnWindow, ...]:
-        """When it was on."""
+        """When it was on, in order."""
         return _on_windows(self.effective, self.switched, self.cleared)
 
     @property
@@ -172,6 +174,10 @@ class _Raw:
     timeline_ended_s: float | None = None
     ended: RunEnded | None = None
 
+    def on_windows(self, fault: str) -> tuple[OnWindow, ...]:
+        """When a fault was on, in order."""
+        return _on_windows(self.effective.get(fault), self.switched[fault], self.cleared.get(fault))
+
 
 def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat table of event kinds
     raw = _Raw()
@@ -232,9 +238,10 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     """Join a history."""
     raw = _sort(events)
     by_id: dict[str, list[Attempt]] = defaultdict(list)
+    wires = [(fault, raw.on_windows(fault.id)) for fault in header.faults if fault.plane == "toxi"]
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
-        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(header, raw, seen, done))))
+        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(wires, seen, done))))
     calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
     own = _inferred(header, raw, calls)
     requests = [*own.requests] if header.inferred else _requests(raw, by_id)
@@ -331,15 +338,20 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
         yield replace(request, slow=True) if slow else request
 
 
-def _on_the_wire(header: RunStarted, raw: _Raw, seen: AttemptReceived, done: AttemptDone | None) -> Iterable[str]:
+def _on_the_wire(
+    wires: Iterable[tuple[FaultPlan, Sequence[OnWindow]]], seen: AttemptReceived, done: AttemptDone | None
+) -> Iterable[str]:
     """Faults at the leg during an attempt; one that was put on while it was answered whole may have missed it."""
-    for fault in header.faults:
-        if fault.plane != "toxi" or seen.leg not in fault.legs:
+    whole = done is not None and done.result is AttemptResult.ANSWERED
+    ends_s = math.inf if done is None else done.done_s
+    for fault, windows in wires:
+        if seen.leg not in fault.legs:
             continue
-        whole = done is not None and done.result is AttemptResult.ANSWERED
-        ends_s = math.inf if done is None else done.done_s
-        windows = _on_windows(raw.effective.get(fault.id), raw.switched[fault.id], raw.cleared.get(fault.id))
-        if any(ends_s >= (w.on_s if whole else w.began_s) and seen.received_s < w.ends_s for w in windows):
+        next_one = bisect.bisect_right(windows, seen.received_s, key=lambda window: window.ends_s)
+        if next_one == len(windows):
+            continue
+        first = windows[next_one]
+        if ends_s >= (first.on_s if whole else first.began_s):
             yield fault.id
 
 

@@ -122,6 +122,7 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             shape=window.use.shape,
             plane=window.use.fault.plane,
             of_identity=window.use.fault.of_identity,
+            sees_requests=window.use.fault.sees_requests,
         )
         for window in scenario.fault_windows()
     ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from drills.events import AttemptResult
-from drills.ledger import Ledger
+from drills.ledger import FaultRecord, Ledger
 from drills.measure import percentile
 from drills.outcomes import Outcome
 from drills.request import Request
@@ -25,6 +25,7 @@ from faults.base import kinds
 from reports.scale import bin_width_s
 from reports.words import phase_name
 
+_SPELLS_SHOWN = 200
 _UNKNOWN_COLOUR = "#777777"
 _FEWEST = 5
 """Requests that are due in a bin, at least: with fewer, a steady rate would look like a comb."""
@@ -81,7 +82,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Window:
-    """A fault while it was on. legs: empty for a fault on the gateway itself."""
+    """A fault from its beginning to its end. legs: empty for a fault on the gateway itself.
+
+    spells: when it was on, each from its beginning to its end; more than one where it flapped.
+    """
 
     fault: str
     kind: str
@@ -89,6 +93,7 @@ class Window:
     legs: tuple[str, ...]
     begin_s: float
     end_s: float
+    spells: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,14 @@ def _windows(ledger: Ledger, axis: Axis) -> Iterable[Window]:
             legs=fault.plan.legs,
             begin_s=fault.effective_s,
             end_s=end_s,
+            spells=_spells(fault, end_s),
         )
+
+
+def _spells(fault: FaultRecord, end_s: float) -> tuple[tuple[float, float], ...]:
+    """When a fault was on. Of one that flapped more often than a plot can show it is told as if it had not."""
+    spells = tuple((on.on_s, min(on.off_s, end_s)) for on in fault.on_windows)
+    return spells if len(spells) <= _SPELLS_SHOWN else ((spells[0][0], end_s),)
 
 
 def moments(result: Result) -> tuple[Moment, ...]:

@@ -81,22 +81,26 @@ class _Frame:
         return min(text[0], self.x.at(window.begin_s)), max(text[1], self.x.at(window.end_s)) + 4
 
     def _window(self, window: Window, y: float) -> None:
-        begin, end = self.x.at(window.begin_s), self.x.at(window.end_s)
-        width = max(1.5, end - begin)
+        begin, width = self.x.at(window.begin_s), self._width(window.begin_s, window.end_s)
         paint = {"fill": window.colour}
-        self.drawing.rect(
-            begin, y + _LANE, width, self.bottom - y - _LANE, paint | {"class": "shade", "fill-opacity": "0.16"}
-        )
-        strip = self.drawing.rect(
-            begin, y + 15, width, 6, paint | {"stroke": INK, "stroke-width": "0.7", "class": "strip"}
-        )
         legs = ", ".join(window.legs) or "the gateway"
-        hint(strip, f"{window.fault} ({window.kind}) on {legs}: {window.begin_s:.2f} s to {window.end_s:.2f} s")
+        for on_s, off_s in window.spells:
+            at, wide = self.x.at(on_s), self._width(on_s, off_s)
+            self.drawing.rect(
+                at, y + _LANE, wide, self.bottom - y - _LANE, paint | {"class": "shade", "fill-opacity": "0.16"}
+            )
+            strip = self.drawing.rect(
+                at, y + 15, wide, 6, paint | {"stroke": INK, "stroke-width": "0.7", "class": "strip"}
+            )
+            hint(strip, f"{window.fault} ({window.kind}) on {legs}: {on_s:.2f} s to {off_s:.2f} s")
         x, said, anchor = self._label(window)
         self.drawing.text(x, y + 11, said, anchor=anchor)
         for at in (begin, begin + width):
             edge = {"class": "edge", "stroke": FAINT, "stroke-dasharray": "2 3"}
             self.drawing.line((at, y + 21, at, self.bottom), edge)
+
+    def _width(self, begin_s: float, end_s: float) -> float:
+        return max(1.5, self.x.at(end_s) - self.x.at(begin_s))
 
     def _time_axis(self) -> None:
         by = step(self.x.high - self.x.low, 8 if self.right > NARROW.width else 5)

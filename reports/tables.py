@@ -9,8 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from drills.events import Basis
-from drills.result import FaultPart, Outage, ProofPart, Result, Verdict
-from reports.words import avoided, host_tried, milliseconds, phase_name, proven, recovery, restored, returned, seconds
+from drills.result import Outage, ProofPart, Result, Verdict
+from reports.words import (
+    avoided,
+    host_tried,
+    milliseconds,
+    phase_name,
+    proven,
+    recovery,
+    restored,
+    returned,
+    seconds,
+    shape,
+)
 
 PATHS_SHOWN = 50
 
@@ -191,7 +202,7 @@ def faults(result: Result) -> Table:
     rows = (
         (
             fault.id,
-            f"{fault.kind}{_shape(fault)}",
+            f"{fault.kind} ({shape(fault)})" if fault.shape else fault.kind,
             fault.selector,
             ", ".join(fault.legs) or "the gateway",
             seconds(fault.effective_s),
@@ -203,11 +214,6 @@ def faults(result: Result) -> Table:
         for fault in result.faults
     )
     return _table(header, rows)
-
-
-def _shape(fault: FaultPart) -> str:
-    switched = f"; switched {fault.switched} times" if fault.switched else ""
-    return f" ({fault.shape}{switched})" if fault.shape else ""
 
 
 def proofs(result: Result) -> Table:

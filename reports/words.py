@@ -64,6 +64,11 @@ def proven(fault: FaultPart) -> str:
     return f"{sum(proof.during for proof in fault.proof)} of {len(fault.proof)} legs"
 
 
+def shape(fault: FaultPart) -> str:
+    """Which requests a fault hits, or how it was switched, and how often that was done."""
+    return f"{fault.shape}; switched {fault.switched} times" if fault.switched else fault.shape
+
+
 def restored(fault: FaultPart) -> str:
     """How long after the fault the last of its legs was proved well again; `never` when one was not."""
     took = [proof.restored_s for proof in fault.proof if proof.restored_s is not None]

@@ -20,13 +20,15 @@ from drills.events import (
 from drills.ledger import OnWindow, build
 from drills.legs import Leg
 from drills.plan import make
-from drills.verdict import judge
+from drills.verdict import judge, judged
 from faults.base import Connections, Toxic
 from faults.planes.board import Board
 from faults.planes.control import LEASE_S, Apply, Clear, PlaneEvent
 from faults.planes.flaps import Flaps
 from faults.planes.wire import Plane as WirePlane
 from faults.shapes import Shape, Square
+from reports import html
+from reports.picture import picture
 
 SECOND = Square(period_s=1.0)
 """Half a second on, half a second off."""
@@ -316,3 +318,22 @@ def test_streams_that_an_edge_breaks_had_begun_when_a_fault_struck() -> None:
     again = [edge(1.45, on=False), edge(1.74, on=True, took_s=0.005)]
     assert judge(flapping("ppp[rrppbr]spp", again, Connections.REFUSED), "story").requests.broken_streams == 1
     assert judge(flapping("ppp[rrppbr]spp", again[:1], Connections.REFUSED), "story").requests.broken_streams == 0
+
+
+def test_plots_show_when_it_was_on() -> None:
+    """One fault, and a strip for each time that it was on; too many to tell apart are one."""
+    edges = [edge(1.45, on=False), edge(1.65, on=True)]
+    run = judged(tuple(flapping("ppp[rrpprr]spp", edges, Connections.REFUSED)), "story")
+    shown = picture(run, 90)
+    assert shown is not None
+    [window] = shown.windows
+    assert [value for spell in window.spells for value in spell] == pytest.approx([1.25, 1.45, 1.65, 1.85])
+    assert html.render(run).count(b"f1 (status) on primary: 1.65 s to 1.85 s") > 0
+    many = [edge(1.25 + 0.002 * number, on=number % 2 == 0) for number in range(1, 281)]
+    crowded = picture(judged(tuple(flapping("ppp[rrpprr]spp", many[:280], Connections.REFUSED)), "story"), 90)
+    assert crowded is not None
+    assert len(crowded.windows[0].spells) == 141
+    more = [edge(1.25 + 0.001 * number, on=number % 2 == 0) for number in range(1, 501)]
+    crowded = picture(judged(tuple(flapping("ppp[rrpprr]spp", more, Connections.REFUSED)), "story"), 90)
+    assert crowded is not None
+    assert crowded.windows[0].spells == (pytest.approx((1.25, 1.85)),)

@@ -170,7 +170,7 @@ def test_the_lease_of_a_fault_that_flaps(when: str) -> None:
 def flapping_plan(fault: Fault, square: Square = SECOND) -> FaultPlan:
     """A fault of a plan that flaps."""
     plan = fault_plan(fault, ["a"] if fault.plane != "process" else [])
-    return msgspec.structs.replace(plan, shape=Shape(square=square), plane=fault.plane)
+    return msgspec.structs.replace(plan, shape=Shape(square=square), plane=fault.plane, sees_requests=False)
 
 
 def proved(legs: Bench, fault: FaultPlan, left_s: float) -> list[FaultProof]:

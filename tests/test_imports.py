@@ -38,6 +38,7 @@ IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"
 PURE = (
     *(
         "marks",
+        "touched",
         "legs",
         "plan",
         "outcomes",
@@ -51,7 +52,7 @@ PURE = (
         "verdict",
         "result",
     ),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
+    *("events", "chat", "problems", "touched", "units", "scenario", "targets", "binding", "until"),
 )
 
 

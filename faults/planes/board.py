@@ -1,8 +1,13 @@
 """Which faults are on, and what they say about a request. Everything that decides lives here; no clock, no I/O.
 
-Faults on one leg compose in the order in which they were put on: delays add up, and the first other decision wins.
-A decision counts only while its fault is on: when the winner is cleared first, the next one wins.
-Of several connection faults the hardest wins: refused before blackholed before open.
+How several faults on one leg go together is told in docs/faults.md. Of that, here:
+- Of several connection faults the hardest wins: refused before blackholed before open. One that flaps counts while it
+  is on.
+- Requests for tokens meet faults of the identity service, all others meet the rest.
+- Every fault that a request meets decides about it, in the order in which the faults were put on. Delays are sorted to
+  the front. Nothing is dropped: the mitm plane takes swaps before, and paces besides, and of the rest the first whose
+  fault is still on when its turn comes, so that the next one wins when the winner is cleared first.
+
 Probes that prove a fault are hit whatever its shape, and are counted nowhere: callers' requests meet the same decisions
 with and without them.
 """

@@ -109,6 +109,11 @@ class Plane:
                 cut, held = (cut + changed, held) if refused else (cut, held + changed)
         return cut, held
 
+    def _leave(self, legs: Sequence[str]) -> None:
+        """Let connections be as the faults that are on now want them."""
+        for leg in legs:
+            self._listeners[leg].become(self._board.connections(leg))
+
     def _arm(self) -> None:
         """Wait for the next time at which a flapping fault is to be switched."""
         if self._next_edge is not None:
@@ -133,8 +138,7 @@ class Plane:
         if on:
             cut, held = self._meet(fault, legs)
         else:
-            for leg in legs:
-                self._listeners[leg].become(self._board.connections(leg))
+            self._leave(legs)
         self._requests.faults_changed()
         self._after_resets(
             lambda at_s: FaultSwitched(fault=fault, on=on, began_s=began_s, at_s=at_s, cut=cut, held=held)
@@ -145,8 +149,7 @@ class Plane:
         legs = self._board.take_off(fault)
         self._flaps.end(fault)
         try:
-            for leg in legs:
-                self._listeners[leg].become(self._board.connections(leg))
+            self._leave(legs)
         finally:
             self._requests.faults_changed()
         self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
