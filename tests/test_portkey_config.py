@@ -337,6 +337,17 @@ NOTES: dict[str, tuple[Config, list[str]]] = {
         tree("fallback", A, B, request_timout=2000),
         ["Portkey ignores 'request_timout'; did you mean 'request_timeout'?"],
     ),
+    "typos further down": (
+        {
+            "strategy": {"mode": "fallback", "on_status_code": [429]},
+            "retry": {"attempts": 2, "onstatuscodes": [429], "x_why": "because"},
+            "targets": [A, B],
+        },
+        [
+            "Portkey ignores 'on_status_code'; did you mean 'on_status_codes'?",
+            "Portkey ignores 'onstatuscodes'; did you mean 'on_status_codes'?",
+        ],
+    ),
     "an unknown key that is no typo": (tree("fallback", A, B, x_team="blue"), []),
     "seconds for milliseconds": (
         tree("fallback", A, B, request_timeout=3),

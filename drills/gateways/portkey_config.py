@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from drills.gateways.portkey_document import Document, Json, Where
@@ -45,6 +45,10 @@ KEYS = frozenset(
     }
 )
 """Keys that Portkey has, as far as they matter here; one that is nearly one of them is pointed out."""
+_WITHIN = {
+    "strategy": ("mode", "on_status_codes", "conditions", "default"),
+    "retry": ("attempts", "on_status_codes", "use_retry_after_header"),
+}
 _ENOUGH = (
     *("cache", "retry", "request_timeout", "before_request_hooks", "after_request_hooks"),
     *("input_guardrails", "output_guardrails"),
@@ -53,6 +57,7 @@ _ENOUGH = (
 _CLOUD_ONLY = "lives in Portkey's cloud, which the gateway that a drill starts cannot ask; write"
 _WITHOUT_CLOUD = '`"provider"` and its own fields instead (any text will do as `"api_key"`: it is replaced)'
 _SHORT_TIMEOUT_MS = 50.0
+_NEARLY = 0.8
 TIMED_OUT, UNREACHED, NOT_CONNECTED = 408, 500, 503
 """What Portkey makes of a `request_timeout`, of a refused or broken connection, and of a connect that hung."""
 
@@ -172,8 +177,12 @@ class _Reader:
             elif key == "options" or (key == "mode" and not where):
                 what = f"Portkey no longer takes {key!r}: write `strategy` and `targets`"
                 self.problems.append(Problem(what, place))
-            elif near := difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8):
-                self._note((*where, key), f"Portkey ignores {shown(key)}; did you mean {near[0]!r}?")
+            else:
+                self._nearly(key, KEYS, where)
+        for section, known in _WITHIN.items():
+            below = given.get(section)
+            for key in below if isinstance(below, dict) else ():
+                self._nearly(key, known, (*where, section))
         if given.get("virtual_key") is not None:
             what = f"a virtual key {_CLOUD_ONLY} {_WITHOUT_CLOUD}"
             self.problems.append(Problem(what, self._document.key_place((*where, "virtual_key"))))
@@ -182,6 +191,11 @@ class _Reader:
             self._note((*where, "on_status_codes"), what)
         if "cb_config" in given:
             self._note((*where, "cb_config"), "the circuit breaker is part of Portkey's cloud; the gateway has none")
+
+    def _nearly(self, key: str, known: Collection[str], where: Where) -> None:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=_NEARLY)
+        if near and key not in known:
+            self._note((*where, key), f"Portkey ignores {shown(key)}; did you mean {near[0]!r}?")
 
     def _retry(self, given: Json, where: Where) -> None:
         retry = given.get("retry")
