@@ -82,7 +82,8 @@ def _at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:
 
     def touched(request: Request) -> bool:
         last = bisect.bisect_right(windows, request.due_s, key=lambda window: window.began_s) - 1
-        end_s = min(windows[last].off_s, last_s) if last >= 0 else 0.0
+        # Not `off_s`: a gateway goes on with the signal, and has begun with what waited before that is confirmed.
+        end_s = min(windows[last].ends_s, last_s) if last >= 0 else 0.0
         if request.due_s >= end_s:
             return False
         return not request.good or (request.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(request, end_s))
