@@ -177,12 +177,16 @@ def _axis(ledger: Ledger, bins: int) -> Axis | None:
     last_attempt_s = max((attempt.received_s for attempt in ledger.attempts), default=0.0)
     end_s = max(last_due_s, last_attempt_s, ledger.timeline_ended_s or 0.0)
     begin_s = min(ledger.timeline_s, ledger.requests[0].due_s)
-    width_s = bin_width_s(end_s - begin_s, bins, _FEWEST / ledger.header.rate_per_s)
+    width_s = bin_width_s(end_s - begin_s, bins, _FEWEST / _rate_per_s(ledger))
     return Axis(begin_s, end_s, width_s, math.floor((end_s - begin_s) / width_s) + 1)
 
 
+def _rate_per_s(ledger: Ledger) -> float:
+    return max(ledger.header.rate_per_s, 0.001)
+
+
 def _loaded_s(ledger: Ledger, axis: Axis) -> Iterable[float]:
-    after_last_s = ledger.requests[-1].due_s + 1 / ledger.header.rate_per_s
+    after_last_s = ledger.requests[-1].due_s + 1 / _rate_per_s(ledger)
     ended_s = after_last_s if ledger.timeline_ended_s is None else ledger.timeline_ended_s
     for number in range(axis.bins):
         # A bin of which next to nothing is left would make a rate out of a single request.
