@@ -78,6 +78,12 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.connections is not Connections.OPEN
 
     @property
+    def square(self) -> shapes.Square | None:
+        """How its plane switches it as a whole; None for a fault that chooses requests, or is on throughout."""
+        switched = self.connection_level or self.plane != "mitm"
+        return self.shape.square if switched and self.shape is not None else None
+
+    @property
     def before_the_model(self) -> bool:
         """Whether a try of the gateway may fail before it asks the model: for want of a connection, or of a token."""
         return self.connection_level or self.of_identity
@@ -340,6 +346,21 @@ class FaultEffective(Event, frozen=True, kw_only=True, tag="fault_effective"):
     held: int = 0
 
 
+class FaultSwitched(Event, frozen=True, kw_only=True, tag="fault_switched"):
+    """A flapping fault that is switched as a whole went off, or on again, between its beginning and its end.
+
+    From `at_s` on, every connection of the legs meets it (`on`), or none does; of a fault on the gateway, the keeper
+    did it. The transition began at `began_s`. cut, held: as in `FaultEffective`.
+    """
+
+    fault: str
+    on: bool
+    began_s: float
+    at_s: float
+    cut: int = 0
+    held: int = 0
+
+
 class FaultClearRequested(Event, frozen=True, kw_only=True, tag="fault_clear_requested"):
     """The runner asked a plane to end a fault."""
 
@@ -483,6 +504,7 @@ AnyEvent = (
     | ConnectGone
     | FaultRequested
     | FaultEffective
+    | FaultSwitched
     | FaultClearRequested
     | FaultCleared
     | FaultProof

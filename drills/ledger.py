@@ -6,9 +6,11 @@ kept and named, so that the ledger adds up or says where it does not.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from drills import inferred
 from drills.events import (
@@ -27,6 +29,7 @@ from drills.events import (
     FaultPlan,
     FaultProof,
     FaultRequested,
+    FaultSwitched,
     GatewayLine,
     HealthPoll,
     HostTried,
@@ -44,6 +47,19 @@ from drills.providers.base import Surface
 from drills.request import Attempt, Request
 
 
+class OnWindow(NamedTuple):
+    """A time in which a fault was on without a break; one that does not flap has one.
+
+    It was being put on from `began_s`, on for everybody from `on_s` to `ends_s`, and off for everybody from `off_s`.
+    The last two are infinite where it was never seen to end.
+    """
+
+    began_s: float
+    on_s: float
+    ends_s: float
+    off_s: float
+
+
 @dataclass(frozen=True)
 class FaultRecord:
     """What became of one fault of the plan. Times are None where it never came so far.
@@ -58,6 +74,13 @@ class FaultRecord:
     cleared: FaultCleared | None
     hung_connects: tuple[ConnectHung, ...]
     proofs: tuple[FaultProof, ...] = ()
+    switched: tuple[FaultSwitched, ...] = ()
+    """Of a flapping fault that is switched as a whole: its edges in order."""
+
+    @property
+    def on_windows(self) -> tuple[OnWindow, ...]:
+        """When it was on."""
+        return _on_windows(self.effective, self.switched, self.cleared)
 
     @property
     def effective_s(self) -> float | None:
@@ -134,6 +157,7 @@ class _Raw:
     gone: list[ConnectGone] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
+    switched: dict[str, list[FaultSwitched]] = field(default_factory=lambda: defaultdict(list))
     clear_requested: dict[str, float] = field(default_factory=dict)
     cleared: dict[str, FaultCleared] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
@@ -171,6 +195,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
                 raw.effective[event.fault] = event
+            case FaultSwitched():
+                raw.switched[event.fault].append(event)
             case FaultClearRequested():
                 raw.clear_requested[event.fault] = event.at_s
             case FaultCleared():
@@ -308,14 +334,32 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
 def _on_the_wire(header: RunStarted, raw: _Raw, seen: AttemptReceived, done: AttemptDone | None) -> Iterable[str]:
     """Faults at the leg during an attempt; one that was put on while it was answered whole may have missed it."""
     for fault in header.faults:
-        effective, cleared = raw.effective.get(fault.id), raw.cleared.get(fault.id)
-        if fault.plane != "toxi" or seen.leg not in fault.legs or effective is None:
+        if fault.plane != "toxi" or seen.leg not in fault.legs:
             continue
         whole = done is not None and done.result is AttemptResult.ANSWERED
-        ends_s = float("inf") if done is None else done.done_s
-        begins_s = effective.at_s if whole else effective.began_s
-        if ends_s >= begins_s and (cleared is None or seen.received_s < cleared.began_s):
+        ends_s = math.inf if done is None else done.done_s
+        windows = _on_windows(raw.effective.get(fault.id), raw.switched[fault.id], raw.cleared.get(fault.id))
+        if any(ends_s >= (w.on_s if whole else w.began_s) and seen.received_s < w.ends_s for w in windows):
             yield fault.id
+
+
+def _on_windows(
+    effective: FaultEffective | None, switched: Iterable[FaultSwitched], cleared: FaultCleared | None
+) -> tuple[OnWindow, ...]:
+    """When a fault was on: from its beginning and each time that it went on again, to the next edge."""
+    if effective is None:
+        return ()
+    end = (math.inf, math.inf) if cleared is None else (cleared.began_s, cleared.at_s)
+    edges = sorted(switched, key=lambda edge: edge.at_s)
+    on: tuple[float, float] | None = (effective.began_s, effective.at_s)
+    found = []
+    for edge in edges:
+        if edge.on:
+            on = (edge.began_s, edge.at_s)
+        elif on is not None:
+            found.append(OnWindow(*on, edge.began_s, edge.at_s))
+            on = None
+    return (*found, OnWindow(*on, *end)) if on is not None else tuple(found)
 
 
 def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
@@ -329,6 +373,7 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             cleared=raw.cleared.get(plan.id),
             hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults and not _is_probe(hung, raw)),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
+            switched=tuple(sorted(raw.switched[plan.id], key=lambda edge: edge.at_s)),
         )
 
 

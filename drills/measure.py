@@ -107,7 +107,7 @@ def _requests(ledger: Ledger) -> Requests:
 
 def broken_streams(ledger: Ledger) -> tuple[Request, ...]:
     """Streams that were being received when a fault struck and ended in an error that the caller could see."""
-    onsets = [(fault.effective.began_s, fault.effective.at_s) for fault in ledger.faults if fault.effective is not None]
+    onsets = [(window.began_s, window.on_s) for fault in ledger.faults for window in fault.on_windows]
     return tuple(request for request in ledger.requests if any(_broken_by(request, *onset) for onset in onsets))
 
 
@@ -262,8 +262,9 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         cleared_s=fault.cleared_s,
         touched_requests=_touched(ledger, fault),
         touched_tokens=len(_tokens_that_met(ledger, fault)),
-        cut_connections=effective.cut if effective else 0,
-        held_connections=effective.held if effective else 0,
+        switched=len(fault.switched),
+        cut_connections=sum(edge.cut for edge in (effective, *fault.switched) if edge is not None),
+        held_connections=sum(edge.held for edge in (effective, *fault.switched) if edge is not None),
         hung_connects=len(fault.hung_connects),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
         proof=tuple(_proof(ledger, fault, leg) for leg in _proven_at(fault)),
@@ -337,10 +338,11 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     if switchover.served_before(ledger, onset_s, fault.plan.legs) not in fault.plan.legs:
         return touched
     end_s = switchover.window_end_s(ledger, fault)
-    window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
+    on = [(window.on_s, min(window.off_s, end_s)) for window in fault.on_windows]
+    turned_away = [r for r in ledger.requests if r.sent_s is not None and any(a <= r.due_s < b for a, b in on)]
     died_s = ledger.died_s
-    died_of_it = died_s is not None and onset_s <= died_s < end_s
-    return touched + died_of_it + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
+    died_of_it = died_s is not None and any(a <= died_s < b for a, b in on)
+    return touched + died_of_it + sum(1 for r in turned_away if not any(a.leg in fault.plan.legs for a in r.attempts))
 
 
 def _touched_for_want_of_a_token(ledger: Ledger, fault: FaultRecord) -> int:
@@ -375,11 +377,12 @@ def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:
     """Of a fault on the gateway itself: requests due while it was on that were not answered well, or that the gateway
     began to work on only when it was over.
     """
-    if fault.effective is None:
-        return 0
-    end_s = fault.cleared_s if fault.cleared_s is not None else switchover.last_s(ledger)
-    window = [r for r in ledger.requests if r.sent_s is not None and fault.effective.began_s <= r.due_s < end_s]
-    return sum(1 for r in window if not r.good or (r.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(r, end_s)))
+    touched = 0
+    for on in fault.on_windows:
+        end_s = min(on.off_s, switchover.last_s(ledger))
+        window = [r for r in ledger.requests if r.sent_s is not None and on.began_s <= r.due_s < end_s]
+        touched += sum(not r.good or (r.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(r, end_s)) for r in window)
+    return touched
 
 
 _HELD_AT_LEAST_S = 0.05

@@ -185,9 +185,16 @@ class Prover:
         await asyncio.gather(*(self._prove_leg(fault, leg, until_s) for leg in fault.legs))
 
     async def _prove_leg(self, fault: FaultPlan, leg: str, until_s: float) -> None:
-        spec = _fault(fault)
+        spec, since_s = _fault(fault), self._clock.now_s()
         for _ in range(_TRIES):
             left_s = until_s - self._clock.now_s()
+            if fault.square is not None:
+                # Of a fault that flaps as a whole, a probe must come and go while it is on.
+                wait_s, on_s = fault.square.on_window_s(self._clock.now_s() - since_s, fault.square.on_s / 2)
+                if wait_s >= left_s:
+                    return
+                await asyncio.sleep(wait_s)
+                left_s = min(left_s - wait_s, on_s)
             within_s = min(self._usually_s(leg, _way(fault)) + QUIET_S, _SHARE * left_s)
             beside = self._others(fault, leg)
             seen = await self._probe(leg, _way(fault), within_s)

@@ -88,7 +88,7 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
     connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away; for one of an
     identity service, the arrivals that had to do without a token or waited for it. touched_tokens: the gateway's
-    requests for tokens that met it.
+    requests for tokens that met it. switched: how often a fault that flaps as a whole went off or on again.
     shape: which requests it hits; empty for all. proof: by leg.
     """
 
@@ -107,6 +107,7 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     shape: str = ""
     proof: tuple[ProofPart, ...] = ()
     touched_tokens: int = 0
+    switched: int = 0
 
 
 class Outage(_Part, frozen=True, kw_only=True):

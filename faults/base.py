@@ -186,7 +186,7 @@ DOWN = "down"
 
 
 class Deed(enum.StrEnum):
-    """What can be done to the gateway's process group."""
+    """What can be done to the gateway, with every process that came from it."""
 
     KILL = "kill"
     """SIGKILL."""
@@ -225,6 +225,13 @@ class Fault:
     """
     plane: ClassVar[str] = "mitm"
     """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
+
+    @property
+    def sees_requests(self) -> bool:
+        """Whether it decides about each request. Other faults are states of a port, a line or a process: all shapes but
+        the square choose requests, and so are not for them.
+        """
+        return self.plane == "mitm" and self.connections() is Connections.OPEN
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from drills.events import AttemptResult
-from drills.ledger import Ledger
+from drills.ledger import FaultRecord, Ledger
 from drills.measure import percentile
 from drills.outcomes import Outcome
 from drills.request import Request
@@ -26,6 +26,8 @@ from reports.scale import bin_width_s
 from reports.words import phase_name
 
 _UNKNOWN_COLOUR = "#777777"
+_PARTS = 200
+"""Parts of a flapping fault that are shaded one by one; more could not be told apart."""
 _FEWEST = 5
 """Requests that are due in a bin, at least: with fewer, a steady rate would look like a comb."""
 
@@ -81,7 +83,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Window:
-    """A fault while it was on. legs: empty for a fault on the gateway itself."""
+    """A fault from its beginning to its end. legs: empty for a fault on the gateway itself.
+
+    on: when it was on in between, from and to; a fault that does not flap was on all the time.
+    """
 
     fault: str
     kind: str
@@ -89,6 +94,7 @@ class Window:
     legs: tuple[str, ...]
     begin_s: float
     end_s: float
+    on: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -206,7 +212,13 @@ def _windows(ledger: Ledger, axis: Axis) -> Iterable[Window]:
             legs=fault.plan.legs,
             begin_s=fault.effective_s,
             end_s=end_s,
+            on=_on(fault, fault.effective_s, end_s),
         )
+
+
+def _on(fault: FaultRecord, begin_s: float, end_s: float) -> tuple[tuple[float, float], ...]:
+    found = tuple((window.on_s, min(window.ends_s, end_s)) for window in fault.on_windows if window.on_s < end_s)
+    return found if len(found) <= _PARTS else ((begin_s, end_s),)
 
 
 def moments(result: Result) -> tuple[Moment, ...]:

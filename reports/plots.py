@@ -84,9 +84,10 @@ class _Frame:
         begin, end = self.x.at(window.begin_s), self.x.at(window.end_s)
         width = max(1.5, end - begin)
         paint = {"fill": window.colour}
-        self.drawing.rect(
-            begin, y + _LANE, width, self.bottom - y - _LANE, paint | {"class": "shade", "fill-opacity": "0.16"}
-        )
+        for on_s, off_s in window.on:
+            left = self.x.at(on_s)
+            place = (left, y + _LANE, max(1.0, self.x.at(off_s) - left), self.bottom - y - _LANE)
+            self.drawing.rect(*place, paint | {"class": "shade", "fill-opacity": "0.16"})
         strip = self.drawing.rect(
             begin, y + 15, width, 6, paint | {"stroke": INK, "stroke-width": "0.7", "class": "strip"}
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from drills.events import Basis
-from drills.result import Outage, ProofPart, Result, Verdict
+from drills.result import FaultPart, Outage, ProofPart, Result, Verdict
 from reports.words import avoided, host_tried, milliseconds, phase_name, proven, recovery, restored, returned, seconds
 
 PATHS_SHOWN = 50
@@ -191,7 +191,7 @@ def faults(result: Result) -> Table:
     rows = (
         (
             fault.id,
-            f"{fault.kind} ({fault.shape})" if fault.shape else fault.kind,
+            f"{fault.kind}{_shape(fault)}",
             fault.selector,
             ", ".join(fault.legs) or "the gateway",
             seconds(fault.effective_s),
@@ -203,6 +203,11 @@ def faults(result: Result) -> Table:
         for fault in result.faults
     )
     return _table(header, rows)
+
+
+def _shape(fault: FaultPart) -> str:
+    switched = f"; switched {fault.switched} times" if fault.switched else ""
+    return f" ({fault.shape}{switched})" if fault.shape else ""
 
 
 def proofs(result: Result) -> Table:

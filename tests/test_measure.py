@@ -21,6 +21,8 @@ from drills.events import (
     AttemptDone,
     AttemptReceived,
     ConnectHung,
+    FaultCleared,
+    FaultClearRequested,
     FaultEffective,
     Limits,
     PlaneTrouble,
@@ -214,6 +216,17 @@ VERDICTS: list[tuple[tuple[AnyEvent, ...], str, Verdict, Verdict]] = [
     # The plane met something unexpected.
     (
         history("ppp[xxsss]spp", also=[PlaneTrouble(at_s=1.0, what="odd")]),
+        *("fault plane", Verdict.INVALID, Verdict.INVALID),
+    ),
+    # The fault was dropped before the runner, which had fallen silent, asked for its end.
+    (
+        history(
+            "ppp[xxsss]spp",
+            also=[
+                FaultCleared(fault="f1", began_s=1.72, at_s=1.72, why="the runner fell silent"),
+                FaultClearRequested(fault="f1", at_s=1.75),
+            ],
+        ),
         *("fault plane", Verdict.INVALID, Verdict.INVALID),
     ),
     # One attempt in 13 has no request behind it: somebody else uses the legs.

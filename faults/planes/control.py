@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import (
+    AttemptDone,
+    AttemptReceived,
+    ConnectHung,
+    FaultCleared,
+    FaultEffective,
+    FaultSwitched,
+    PlaneTrouble,
+)
 from faults.base import Certificate
 from faults.shapes import Shape
 
@@ -69,7 +77,9 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
-    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits."""
+    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits, or how
+    the plane switches it on and off.
+    """
 
     fault: str
     kind: str
@@ -98,4 +108,13 @@ class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     version: str
 
 
-PlaneEvent = PlaneReady | AttemptReceived | AttemptDone | ConnectHung | FaultEffective | FaultCleared | PlaneTrouble
+PlaneEvent = (
+    PlaneReady
+    | AttemptReceived
+    | AttemptDone
+    | ConnectHung
+    | FaultEffective
+    | FaultSwitched
+    | FaultCleared
+    | PlaneTrouble
+)
