@@ -32,7 +32,7 @@ from drills.problems import UsageProblem
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _OURS = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]{1,120}")
-_LARGEST_BYTES = 2_000_000_000
+_LARGEST_BYTES = 1_000_000_000
 """Of one run, unpacked."""
 _MOST_FILES = 1000
 """Of one run."""
@@ -113,8 +113,9 @@ def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
                 finish(folder)
                 said.append(f"{run.place}: it had no result and was judged now")
             _, agrees, why = recheck(folder)
-        except UsageProblem as problem:
-            raise _Refused(str(problem).replace(f"{folder}/", "")) from problem
+        except Exception as error:
+            what = "" if isinstance(error, UsageProblem) else f"it cannot be judged: {type(error).__name__}: "
+            raise _Refused(f"{what}{error}".replace(f"{folder}/", "")) from error
         if not agrees:
             said.append(f"{run.place}: note: {why.replace(f'{folder}/', '').replace(str(folder), 'it')}")
         there = new_folder(root, run.name if _OURS.fullmatch(run.name) else named)

@@ -59,15 +59,14 @@ def start(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     )
 
 
+def runs(cwd: Path) -> list[Path]:
+    """The run folders, oldest first; the index beside them is none."""
+    return sorted(path for path in (cwd / "drill-results").glob("*") if path.is_dir())
+
+
 def newest(cwd: Path) -> Path | None:
     """The run folder that was made last."""
-    found = folders(cwd)
-    return found[-1] if found else None
-
-
-def folders(cwd: Path) -> list[Path]:
-    """All run folders, oldest first; the index beside them is none."""
-    return sorted(path for path in (cwd / "drill-results").glob("*") if path.is_dir())
+    return folders[-1] if (folders := runs(cwd)) else None
 
 
 def until_line(process: subprocess.Popen[str], word: str, within_s: float) -> None:

@@ -15,7 +15,7 @@ from drills.files import finish
 SCENARIO = b"name: story\n"
 
 
-def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, **head: str | int) -> Path:
+def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, **head: object) -> Path:
     """A run's folder with these events, `head` changed in the first one; judged and reported, or as a crash left it."""
     folder.mkdir(parents=True)
     first, *rest = events

@@ -16,10 +16,11 @@ from drilling import (
     descendants,
     drill,
     events,
-    folders,
     gone,
     listened_on,
     listeners,
+    newest,
+    runs,
     start,
     until_line,
 )
@@ -123,9 +124,9 @@ def test_kill_9_in_the_middle_of_a_fault_leaves_nothing(tmp_path: Path) -> None:
     process.wait()
     assert gone(family, 10) == set()
     assert listened_on(ports) == set()
-    history = events(folders(tmp_path)[0])
+    history = events(newest(tmp_path))
     assert history[-1]["event"] != "run_ended"
-    ran = drill("check", folders(tmp_path)[0], "--json", cwd=tmp_path)
+    ran = drill("check", newest(tmp_path), "--json", cwd=tmp_path)
     assert json.loads(ran.out)["verdict"] == "interrupted"
 
 
@@ -141,7 +142,7 @@ def test_a_signal_at_any_moment_restores_everything(tmp_path: Path, moment: str,
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130, out
     assert alive(family) == set()
-    folder = folders(tmp_path)[0]
+    folder = newest(tmp_path)
     history = events(folder)
     assert history[-1]["event"] == "run_ended"
     on = {event["fault"] for event in history if event["event"] == "fault_effective"}
@@ -155,7 +156,7 @@ def test_two_drills_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: drill("run", "primary-down", cwd=tmp_path), range(2)))
     assert [ran.code for ran in both] == [0, 0], both[0].out + both[1].out
-    assert len(folders(tmp_path)) == 2
+    assert len(runs(tmp_path)) == 2
 
 
 def test_a_config_that_litellm_rejects_is_one_clear_message(tmp_path: Path) -> None:

@@ -351,6 +351,17 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     assert (came.new, came.refused) == (1, 1)
 
 
+@pytest.mark.parametrize("head", [{"phases": ()}, {"rate_per_s": 0}, {"legs": ()}, {"started_at": "once"}])
+def test_a_made_up_history_breaks_nothing(tmp_path: Path, head: dict[str, object]) -> None:
+    """It is imported or refused, and the others come all the same."""
+    write_run(tmp_path / "both" / "made-up", history("ppp[xxsss]spp"), judged=False, **head)
+    story_run(tmp_path / "both" / "good")
+    came = bring(tmp_path / "drill-results", [tmp_path / "both"])
+    assert came.new + came.refused == 2
+    assert came.new >= 1
+    assert [path.name for path in (tmp_path / "drill-results").iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_run_that_was_killed_is_judged_when_it_comes(tmp_path: Path) -> None:
     """So that it has a verdict: interrupted."""
     source = write_run(tmp_path / "source", history("ppp[xxsss]spp", ended=None), judged=False)

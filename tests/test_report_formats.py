@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -337,6 +338,7 @@ def test_a_missing_library_is_named_with_the_command_that_brings_it() -> None:
 # --- PDF
 
 
+@cache
 def _needs_pango() -> None:
     """Of a machine without Pango the tool says so; on CI it is there."""
     try:

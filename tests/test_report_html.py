@@ -13,7 +13,7 @@ import pytest
 from calibration.story import history
 from hostile import ATTACKS, harmless, hostile
 
-from drills.events import ArrivalSent, Limits
+from drills.events import ArrivalSent, FaultSwitched, Limits
 from drills.verdict import Judged, judged
 from reports import html, plots
 from reports.picture import picture
@@ -172,6 +172,21 @@ def test_the_moments_are_those_of_the_result() -> None:
     ]
     assert [(one.fault, one.begin_s, one.end_s) for one in shown.windows] == [("f1", 1.25, 1.75)]
     assert shown.windows[0].colour == "#f4a582"  # the colour of `status`, from its own file
+
+
+def test_a_flapping_fault_is_shaded_while_it_is_on() -> None:
+    """On from 1.25, off at 1.45, on again at 1.65, cleared at 1.85: two parts of one window."""
+    edges = (
+        FaultSwitched(fault="f1", on=False, began_s=1.45, at_s=1.45),
+        FaultSwitched(fault="f1", on=True, began_s=1.65, at_s=1.65),
+    )
+    shown = picture(told("ppp[xxppxx]spp", also=edges), 90)
+    assert shown is not None
+    (window,) = shown.windows
+    assert (window.begin_s, window.end_s) == (1.25, pytest.approx(1.85))
+    assert window.on == ((1.25, 1.45), (1.65, pytest.approx(1.85)))
+    root = ET.fromstring(plots.answers(shown, plots.WIDE))  # noqa: S314  our own
+    assert len(root.findall("rect[@class='shade']")) == 2
 
 
 def test_the_moments_of_two_faults_are_numbered() -> None:
