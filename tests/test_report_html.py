@@ -184,7 +184,7 @@ def test_a_flapping_fault_is_shaded_while_it_is_on() -> None:
     assert shown is not None
     (window,) = shown.windows
     assert (window.begin_s, window.end_s) == (1.25, pytest.approx(1.85))
-    assert window.on == ((1.25, 1.45), (1.65, pytest.approx(1.85)))
+    assert window.spells == ((1.25, 1.45), (1.65, pytest.approx(1.85)))
     root = ET.fromstring(plots.answers(shown, plots.WIDE))  # noqa: S314  our own
     assert len(root.findall("rect[@class='shade']")) == 2
 
