@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from faults.base import Certificate
 from faults.shapes import Shape
 
 LEASE_S = 3.0
@@ -17,14 +18,28 @@ LEASE_S = 3.0
 HEARTBEAT_S = 0.5
 
 
+class Pem(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate and its private key, as PEM."""
+
+    certificate: str
+    key: str
+
+    def __repr__(self) -> str:
+        return "Pem(...)"  # a key is in no message, whoever prints it
+
+
 class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """A leg as a plane sees it: its dialect, and where its provider listens."""
+    """A leg as a plane sees it: its dialect, and where its provider listens.
+
+    certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
+    """
 
     name: str
     provider: str
     upstream_scheme: str
     upstream_host: str
     upstream_port: int
+    certificates: dict[Certificate, Pem] = {}
 
 
 class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from faults.planes.board import Board
 from faults.planes.connects import hanging
 from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
 from faults.planes.listener import LegListener, Serve
+from faults.planes.tls import contexts
 
 _CONNECT_WATCH_S = 0.1
 
@@ -52,7 +53,7 @@ class Plane:
         """Open every leg's listener; the ports by leg."""
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
-            self._listeners[leg.name] = LegListener(serve(leg), loop)
+            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates))
         return {name: listener.port for name, listener in self._listeners.items()}
 
     async def close(self) -> None:
