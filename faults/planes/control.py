@@ -68,6 +68,23 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
 
 
+class RelaySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the relay is started with: the loopback port behind each host, by `host:port` in lower case.
+
+    tls: for CONNECT. plain: for requests of http:// addresses.
+    """
+
+    origin_s: float
+    tls: dict[str, int]
+    plain: dict[str, int] = {}
+
+
+class RelayReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="relay_ready"):
+    """The relay's own loopback port. Sent once, when it listens."""
+
+    port: int
+
+
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
     """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits."""
 
