@@ -261,17 +261,6 @@ class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
     port: int = 0
 
 
-class OtherHost(Event, frozen=True, kw_only=True, tag="other_host"):
-    """The gateway tried to reach a host that belongs to no leg; it was kept from doing so. Once for each host.
-
-    host: `host`, with its port where that is not 443, or `http://...` for plain HTTP, in printable ASCII; empty when
-        there were more than are told one by one.
-    """
-
-    host: str
-    at_s: float
-
-
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
     """The runner asked a plane for a fault."""
 
@@ -413,7 +402,6 @@ AnyEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
-    | OtherHost
     | FaultRequested
     | FaultEffective
     | FaultClearRequested

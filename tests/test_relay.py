@@ -16,10 +16,10 @@ from plane_harness import MODEL, SETTLE_S, Bench, Lines, Upstream, bench, host_o
 
 from drills import providers
 from drills.authority import Authority
-from drills.events import AttemptResult, ConnectHung, OtherHost
+from drills.events import HOSTS_TRIED_AT_MOST, MORE_HOSTS, AttemptResult, ConnectHung, HostTried, HowTried
 from drills.marks import Mark, Shape, read_answer
 from faults.planes.control import RelayReady, RelaySpec
-from faults.planes.relay import NAMED_AT_MOST, Request
+from faults.planes.relay import Request
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")
 
@@ -33,13 +33,13 @@ class RelayProcess(Lines):
     def __init__(self, tls: dict[str, int], plain: dict[str, int] | None = None) -> None:
         super().__init__("faults.planes.relay", RelaySpec(origin_s=0.0, tls=tls, plain=plain or {}))
         self.port = msgspec.json.decode(self.first, type=RelayReady).port
-        self.others: list[OtherHost] = []
+        self.others: list[HostTried] = []
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.others.append(msgspec.json.decode(line, type=OtherHost))
+            self.others.append(msgspec.json.decode(line, type=HostTried))
 
     def says(self, head: bytes, timeout_s: float = SETTLE_S) -> socket.socket:
         """A connection to it that has begun with these bytes."""
@@ -148,6 +148,8 @@ def test_what_is_passed_on_is_what_came_but_for_the_proxys_part() -> None:
     )
     assert Request.of(b"GET /path HTTP/1.1\r\n\r\n", b"") is None
     assert Request.of(b"nonsense\r\n\r\n", b"") is None
+    odd = Request.of("CONNECT leg.example:\u00b2 HTTP/1.1\r\n\r\n".encode("latin-1"), b"")
+    assert odd == Request("https", "leg.example:\u00b2:443", b"")
 
 
 # with a fault
@@ -300,16 +302,16 @@ def test_a_host_of_no_leg_is_forbidden_and_told_once(relay: RelayProcess) -> Non
         with relay.says(head) as sock:
             assert sock.recv(1000).startswith(b"HTTP/1.1 403 Forbidden\r\n")
     until(lambda: len(relay.others) == before + 3)
-    assert [other.host for other in relay.others[before:]] == [
-        "api.telemetry.example",
-        "anthropic.drill.example:8443",
-        "http://169.254.169.254",
+    assert [(other.host, other.port, other.how) for other in relay.others[before:]] == [
+        ("api.telemetry.example", 443, HowTried.ASKED_FOR),
+        ("anthropic.drill.example", 8443, HowTried.ASKED_FOR),
+        ("169.254.169.254", 80, HowTried.ASKED_FOR),
     ]
 
 
 def test_what_is_no_request_to_a_proxy_is_a_400(relay: RelayProcess) -> None:
     """Nonsense, a path without a host, and a head without an end."""
-    for head in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"CONNECT " + b"a" * 70_000):
+    for head in (b"\x16\x03\x01\r\n\r\n", b"CONNECT\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"CONNECT " + b"a" * 70_000):
         with relay.says(head) as sock:
             assert sock.recv(1000).startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
@@ -322,12 +324,12 @@ def test_hostile_names_are_told_in_plain_letters_and_not_without_end() -> None:
         until(lambda: found.others)
         assert found.others[0].host.isascii()
         assert found.others[0].host.isprintable()
-        assert len(found.others[0].host) < 320
-        for number in range(NAMED_AT_MOST + 20):
+        assert len(found.others[0].host) <= 255
+        for number in range(HOSTS_TRIED_AT_MOST + 20):
             with found.says(f"CONNECT host-{number}.example:443 HTTP/1.1\r\n\r\n".encode()) as sock:
                 assert sock.recv(100).startswith(b"HTTP/1.1 403")
-        until(lambda: len(found.others) == NAMED_AT_MOST + 1)
-        assert found.others[-1].host == ""
+        until(lambda: len(found.others) == HOSTS_TRIED_AT_MOST + 1)
+        assert found.others[-1].host == MORE_HOSTS
 
 
 def test_a_leg_of_the_tests_own_sees_what_the_client_sent() -> None:

@@ -26,11 +26,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from drills import lifeline
-from drills.events import OtherHost
+from drills.events import HOSTS_TRIED_AT_MOST, MORE_HOSTS, HostTried, HowTried
 from faults.planes.control import RelayReady, RelaySpec
 
-NAMED_AT_MOST = 50
-"""So many hosts that belong to no leg are reported by name, then once that there are more."""
 _HEAD_AT_MOST = 65536
 _HELD_AT_MOST = 1 << 24
 _BACKLOG = 512
@@ -74,7 +72,7 @@ class Request(msgspec.Struct, frozen=True):
 def _authority(text: str, default_port: int) -> str:
     """`host:port`, in lower case and without a final dot."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
+    if not (colon and port.isascii() and port.isdigit() and len(port) < 6):
         host, port = text, str(default_port)
     return f"{host.lower().rstrip('.')}:{int(port)}"
 
@@ -236,7 +234,7 @@ class _Caller(_Side):
 class Relay:
     """Which host leads where, and who asked for others."""
 
-    def __init__(self, spec: RelaySpec, emit: Callable[[RelayReady | OtherHost], None]) -> None:
+    def __init__(self, spec: RelaySpec, emit: Callable[[RelayReady | HostTried], None]) -> None:
         self._spec = spec
         self._emit = emit
         self._others: set[str] = set()
@@ -250,19 +248,24 @@ class Relay:
         return port
 
     def _report(self, request: Request) -> None:
-        host = request.authority.removesuffix(":443" if request.scheme == "https" else ":80")
-        name = _printable(host if request.scheme == "https" else f"http://{host}")
-        if name in self._others or len(self._others) > NAMED_AT_MOST:
+        if request.authority in self._others or len(self._others) > HOSTS_TRIED_AT_MOST:
             return
-        self._others.add(name)
-        more = len(self._others) > NAMED_AT_MOST
-        at_s = time.monotonic() - self._spec.origin_s
-        self._emit(OtherHost(host="" if more else name, at_s=at_s))
+        self._others.add(request.authority)
+        more = len(self._others) > HOSTS_TRIED_AT_MOST
+        host, _, port = request.authority.rpartition(":")
+        self._emit(
+            HostTried(
+                at_s=time.monotonic() - self._spec.origin_s,
+                host=MORE_HOSTS if more else _printable(host),
+                how=HowTried.ASKED_FOR,
+                port=0 if more else int(port),
+            )
+        )
 
 
 def _printable(text: str) -> str:
     """A name that somebody else chose, short and in printable ASCII."""
-    return text[:253].encode("unicode_escape").decode("ascii")[:300]
+    return text[:255].encode("unicode_escape").decode("ascii")[:255]
 
 
 async def _run() -> None:
@@ -271,7 +274,7 @@ async def _run() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     out, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
 
-    def emit(event: RelayReady | OtherHost) -> None:
+    def emit(event: RelayReady | HostTried) -> None:
         out.write(msgspec.json.encode(event) + b"\n")
 
     spec = msgspec.json.decode(await commands.readline(), type=RelaySpec)
