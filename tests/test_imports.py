@@ -33,8 +33,8 @@ RUNNER = {
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
-    *("marks", "legs", "address", "routes", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
+    *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
 )
 
 
