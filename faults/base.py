@@ -20,6 +20,7 @@ from typing import ClassVar
 import msgspec
 
 from drills.providers.base import ErrorKind
+from faults.handshake import Handshake
 from faults.proof import Came, ProbeOutcome
 
 
@@ -31,31 +32,6 @@ class Connections(enum.StrEnum):
     """New connects get ECONNREFUSED, open connections get a reset."""
     BLACKHOLED = "blackholed"
     """New connects hang, open connections stay up and carry no byte in either direction."""
-
-
-class Certificate(enum.StrEnum):
-    """What a leg shows in a TLS handshake, to clients that trust nothing but the authority of the run."""
-
-    GOOD = "good"
-    EXPIRED = "expired"
-    """For the right host, by the right authority, and a day too old."""
-    WRONG_HOST = "wrong_host"
-    """By the right authority, for a host that nobody asked for."""
-    SELF_SIGNED = "self_signed"
-    """For the right host, signed with its own key: by no authority that anybody knows."""
-
-
-class Handshake(msgspec.Struct, frozen=True, kw_only=True):
-    """What a leg does in the TLS handshakes of its connections.
-
-    answered: whether it says anything after the TCP connection was accepted.
-    """
-
-    answered: bool = True
-    certificate: Certificate = Certificate.GOOD
-
-
-USUAL_HANDSHAKE = Handshake()
 
 
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +212,12 @@ class Fault:
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
         return Connections.OPEN
+
+    def handshake(self) -> Handshake | None:
+        """What the fault makes of the TLS handshakes of the leg while it is on; None when it does not touch them. With
+        one, every open connection is reset when the fault begins, so that each request needs a handshake.
+        """
+        return None
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""

@@ -55,6 +55,7 @@ def identity(result: Result) -> Table:
         (
             ("gateway", f"{result.gateway.name} {result.gateway.version}".strip()),
             ("config", f"{result.gateway.config_file}, sha256 {result.gateway.config_sha256}"),
+            ("route", result.gateway.route),
             ("scenario", f"{result.scenario.file}, sha256 {result.scenario.sha256}"),
             ("started", f"{result.started_at}, ran {result.duration_s:.1f} s"),
             ("seed", str(result.seed)),

@@ -33,6 +33,9 @@ RUNNER = {
     "drills.index",
     "drills.importing",
     "drills.retention",
+    "drills.authority",
+    "drills.trust",
+    "drills.ports",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
@@ -52,7 +55,7 @@ PURE = (
         "verdict",
         "result",
     ),
-    *("events", "chat", "problems", "touched", "units", "scenario", "targets", "binding", "until"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
 )
 
 

@@ -17,7 +17,7 @@ from drills.events import (
     FaultSwitched,
     PlaneTrouble,
 )
-from faults.base import Certificate
+from faults.handshake import Certificate
 from faults.shapes import Shape
 
 LEASE_S = 3.0
@@ -74,6 +74,19 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     upstream: dict[str, int]
     command: str = ""
     url: str = ""
+
+
+class RelaySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the relay is started with. hosts: the loopback port behind each, by `host:port` in lower case."""
+
+    origin_s: float
+    hosts: dict[str, int]
+
+
+class RelayReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="relay_ready"):
+    """The relay's own loopback port. Sent once, when it listens."""
+
+    port: int
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
