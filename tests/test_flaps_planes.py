@@ -25,6 +25,7 @@ from test_proofs import plan as fault_plan
 from test_proofs import probes
 from test_toxiproxy import Toxi, client, line, new, server, timed
 
+from drills.address import Address, Reach
 from drills.clock import Clock
 from drills.events import (
     AnyEvent,
@@ -177,10 +178,10 @@ def proved(legs: Bench, fault: FaultPlan, left_s: float) -> list[FaultProof]:
     """What probes of a leg find out about a fault that ends after some time."""
     found: list[FaultProof] = []
     leg = Leg(name="a", role=None, provider="openai", vendor="", model="gpt-4o", cloud="")
-    urls = {"a": f"http://127.0.0.1:{legs.plane.ports['a']}"}
+    reach = Reach(addresses={"a": Address(legs.plane.ports["a"])})
 
     async def run() -> None:
-        prover = Prover([leg], urls, Clock(), found.append, "0123456789", Timing(12, 200.0))
+        prover = Prover([leg], reach, Clock(), found.append, "0123456789", Timing(12, 200.0))
         prover.healthy([fault], probes("a"))
         prover.began(fault, left_s)
         await prover.settled()

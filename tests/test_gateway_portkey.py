@@ -23,8 +23,8 @@ from drills.events import Ending
 from drills.gateways.portkey import GATEWAY, sample
 from drills.gateways.portkey_domains import SUPPORTED
 from drills.marks import Mark, Shape, read_answer
+from drills.ports import free_port
 from drills.result import Verdict
-from drills.run import free_port
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 
 pytestmark = [pytest.mark.gateway, pytest.mark.timeout(300)]
