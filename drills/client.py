@@ -222,11 +222,11 @@ class Prober:
             error=error,
         )
 
-    async def answers(self, url: str) -> bool:
-        """Whether a GET of this URL is answered with 200. Refused, broken and timed out mean no."""
+    async def answers(self, url: str, status: int = 200) -> bool:
+        """Whether a GET of this URL is answered with this status. Refused, broken and timed out mean no."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
         sent = await self.send(url, nothing)
-        return sent.status == 200 and not sent.error
+        return sent.status == status and not sent.error
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,8 +37,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """How to start the gateway. `env` is the whole environment. Paths are absolute.
 
     files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
-    before the start and deletes after it. ready_path: answers 200 when the gateway is ready. chat_path: where the
-    load posts OpenAI chat completions. request_headers: sent with each request of the load (credentials).
+    before the start and deletes after it. ready_path: a GET of it is answered with `ready_status` when the gateway is
+    ready. chat_path: where the load posts OpenAI chat completions. request_headers: sent with each request of the load
+    (credentials).
     claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
     claims: what that header says -> the leg's name; what is not in here counts as it stands.
     done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
@@ -59,6 +60,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     claims: dict[str, str] = msgspec.field(default_factory=dict)
     done_mark: bool = True
     start_timeout_s: float = 60.0
+    ready_status: int = 200
 
 
 class Progress(Protocol):

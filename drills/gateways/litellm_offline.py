@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import cast
 
-from drills.gateways.litellm_document import Item
+from drills.gateways.items import Item
 
 ENV_PREFIX = "os.environ/"
 
