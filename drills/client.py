@@ -74,7 +74,7 @@ class Callers:
 
     def __init__(self, launch: Launch, model: str, clock: Clock) -> None:
         self.clock = clock
-        self._model = model
+        self._model, self._fields = model, launch.request_fields
         self._url = launch.base_url + launch.chat_path
         self._claim_header, self._claims = launch.claim_header, launch.claims
         self._done_mark = launch.done_mark
@@ -127,7 +127,7 @@ class Callers:
         request = lane.build_request(
             "POST",
             self._url,
-            content=request_body(self._model, mark, stream),
+            content=request_body(self._model, mark, stream, self._fields),
             headers=self._headers,
             extensions={"trace": exchange.trace},
         )

@@ -23,6 +23,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_sha256: hex digest of the user's config file, byte for byte.
     notes: what a person should know (which entry was chosen and why, parts of the config a drill leaves out).
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
+    asked: what `--model` said, for an adapter that cannot tell it from `entry_model`.
     """
 
     legs: tuple[Leg, ...]
@@ -31,6 +32,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_sha256: str
     notes: tuple[str, ...] = ()
     own_checks: bool = False
+    asked: str = ""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     before the start and deletes after it. ready_path: a GET of it is answered with `ready_status` when the gateway is
     ready. chat_path: where the load posts OpenAI chat completions. request_headers: sent with each request of the load
     (credentials).
+    request_fields: more fields of each request's body, as JSON by key, for a gateway that takes its order from there.
     claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
     claims: what that header says -> the leg's name; what is not in here counts as it stands.
     done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
@@ -54,6 +57,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     ready_path: str
     chat_path: str
     request_headers: tuple[tuple[str, str], ...]
+    request_fields: dict[str, str] = msgspec.field(default_factory=dict)
     files: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
