@@ -39,7 +39,14 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         return None
     end_s = window_end_s(ledger, fault)
     faulted = frozenset(fault.plan.legs)
-    window = [r for r in ledger.requests if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
+    later = frozenset(f.plan.id for f in ledger.faults if f.effective is not None and f.effective.began_s >= end_s)
+    window = [
+        r
+        for r in ledger.requests
+        if onset_s <= r.due_s < end_s
+        and r.outcome is not Outcome.NOT_STARTED
+        and not _struck_later(r, faulted, later, end_s)
+    ]
     before = served_before(ledger, onset_s, faulted)
     reasons: dict[str, str] = {}
     failures = [
@@ -89,6 +96,17 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons=reasons,
         evidence=tuple(r.seq for r in window if not r.good)[:50],
     )
+
+
+def _struck_later(request: Request, faulted: frozenset[str], later: frozenset[str], end_s: float) -> bool:
+    """Whether a request went wrong because a later fault struck the leg that was serving it when the window ended. As
+    with what is under way at an onset, no window has it.
+    """
+    ended_s = request.done_s
+    if request.good or ended_s is None or ended_s < end_s:
+        return False
+    serving = (a for a in request.attempts if a.leg not in faulted and a.received_s < end_s)
+    return any(not later.isdisjoint(attempt.faults) for attempt in serving)
 
 
 def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:
