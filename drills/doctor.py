@@ -13,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from drills import __version__, cache, toxiproxy_install
-from drills.gateways import litellm_install, portkey_install, tensorzero_install
-from drills.gateways import bifrost_install, litellm_install, tensorzero_install
+from drills.gateways import bifrost_install, litellm_install, portkey_install, tensorzero_install
 from drills.problems import UsageProblem
 
 _ASK_WITHIN_S = 10.0
