@@ -82,7 +82,7 @@ class Callers:
 
     def __init__(self, launch: Launch, model: str, clock: Clock) -> None:
         self.clock = clock
-        self._model = model
+        self._model, self._fields = model, launch.request_fields
         self._url = launch.base_url + launch.chat_path
         self._claim_header, self._claims = launch.claim_header, launch.claims
         self._done_mark = launch.done_mark
@@ -135,7 +135,7 @@ class Callers:
         request = lane.build_request(
             "POST",
             self._url,
-            content=request_body(self._model, mark, stream),
+            content=request_body(self._model, mark, stream, self._fields),
             headers=self._headers,
             extensions={"trace": exchange.trace},
         )
@@ -240,11 +240,11 @@ class Prober:
             error=error,
         )
 
-    async def answers(self, url: str) -> bool:
-        """Whether a GET of this URL is answered with 200. Refused, broken and timed out mean no."""
+    async def answers(self, url: str, status: int = 200) -> bool:
+        """Whether a GET of this URL is answered with this status. Refused, broken and timed out mean no."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
         sent = await self._send(url, nothing, Address(0))
-        return sent.status == 200 and not sent.error
+        return sent.status == status and not sent.error
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):

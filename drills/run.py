@@ -294,7 +294,7 @@ class _Run:
             while self._clock.now_s() < until_s:
                 if ended.is_set():
                     raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
-                if await prober.answers(launch.base_url + launch.ready_path):
+                if await prober.answers(launch.base_url + launch.ready_path, launch.ready_status):
                     return
                 await asyncio.sleep(_READY_POLL_S)
         what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"

@@ -110,8 +110,9 @@ def _later(ledger: Ledger, fault: FaultRecord) -> Iterator[FaultEffective]:
 
 
 def _without_the_next(ledger: Ledger, fault: FaultRecord, end_s: float) -> list[Request]:
-    """All requests but those that were under way when the next fault struck, and that came to grief by it: what was
-    going to become of them under this fault alone, nobody knows.
+    """All requests but those that were under way on another leg when the next fault struck that one, and that came to
+    grief by it: what was going to become of them under this fault alone, nobody knows. Who was still stuck on a leg of
+    this fault has no such excuse.
     """
     later = {effective.fault for effective in _later(ledger, fault)}
     return [
@@ -120,7 +121,7 @@ def _without_the_next(ledger: Ledger, fault: FaultRecord, end_s: float) -> list[
         if r.good
         or r.due_s >= end_s
         or (r.done_s is not None and r.done_s <= end_s)
-        or not any(later.intersection(attempt.faults) for attempt in r.attempts)
+        or not any(later.intersection(a.faults) for a in r.attempts if a.leg not in fault.plan.legs)
     ]
 
 

@@ -19,6 +19,7 @@ from drills.checks.base import Check
 from drills.events import (
     AnyEvent,
     ArrivalDone,
+    ArrivalSent,
     AttemptDone,
     AttemptReceived,
     AttemptResult,
@@ -392,6 +393,29 @@ def test_a_leg_that_is_called_and_never_serves_has_nothing_to_switch_over_from()
     assert result.faults[0].touched_requests == 1
     assert result.verdict is Verdict.INVALID
     assert "none of its legs gave an answer just before" in check(result, "faults reached requests").observed
+
+
+def test_a_stream_that_a_later_fault_breaks_is_not_charged_to_the_one_before() -> None:
+    """It was due, and well served by the standby, before the second fault began: the first one was survived at 1.46.
+
+    The same at the onset of a single fault: what was under way then belongs to no window.
+    """
+    broken = []
+    for event in history("ppp[xss{zttt}]ttp"):
+        if isinstance(event, ArrivalSent) and event.seq == 5:
+            event = msgspec.structs.replace(event, stream=True)  # noqa: PLW2901
+        if isinstance(event, ArrivalDone) and event.seq == 5:
+            changes = {"done_s": 1.57, "ending": Ending.BROKEN, "first_token_s": 1.52, "shape": None, "legs": ()}
+            event = msgspec.structs.replace(event, **changes)  # noqa: PLW2901
+        if isinstance(event, AttemptDone) and event.attempt == 6:
+            event = msgspec.structs.replace(  # noqa: PLW2901
+                event, done_s=1.57, result=AttemptResult.FAULTED, faults=("f2",)
+            )
+        broken.append(event)
+    result = judge(tuple(broken), "story")
+    assert result.requests.broken_streams == 1
+    assert result.switchovers[0].recovery_s == pytest.approx(0.21)
+    assert result.switchovers[0].bad == 1
 
 
 def renumbered(events: tuple[AttemptReceived | AttemptDone, ...]) -> tuple[AttemptReceived | AttemptDone, ...]:

@@ -37,7 +37,7 @@ def test_the_wheel_holds_the_packages_and_the_data(wheel: Path) -> None:
     wanted = {
         str(path.relative_to(ROOT))
         for package in PACKAGES
-        for pattern in ("*.py", "*.yaml", "*.txt", "*.html", "*.css", "*.json", "*.cjs")
+        for pattern in ("*.py", "*.yaml", "*.toml", "*.txt", "*.html", "*.css", "*.json", "*.cjs")
         for path in (ROOT / package).rglob(pattern)
     }
     assert wanted - inside == set()
