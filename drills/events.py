@@ -13,7 +13,7 @@ import msgspec
 from drills.legs import Leg
 from drills.marks import Shape
 from faults import shapes
-from faults.base import Connections
+from faults.base import Connections, Lookups
 
 SCHEMA = "failover-drill/history/1"
 
@@ -50,13 +50,14 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     selector: str
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
+    lookups: Lookups = Lookups.ANSWERED
     shape: shapes.Shape | None = None
     plane: str = "mitm"
 
     @property
     def connection_level(self) -> bool:
-        """Whether connects themselves fail, so that attempts may leave no trace at the plane."""
-        return self.connections is not Connections.OPEN
+        """Whether connects, or the lookups before them, fail, so that attempts may leave no trace at the plane."""
+        return self.connections is not Connections.OPEN or self.lookups is not Lookups.ANSWERED
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +262,18 @@ class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
     port: int = 0
 
 
+class LookupFailed(Event, frozen=True, kw_only=True, tag="lookup_failed"):
+    """The name of a leg's host was looked up, and a fault decided what came of it. It carries no id: no byte of a
+    request was ever sent. legs: all whose host it is. port: the caller's local port.
+    """
+
+    host: str
+    legs: tuple[str, ...]
+    seen_s: float
+    faults: tuple[str, ...]
+    port: int = 0
+
+
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
     """The runner asked a plane for a fault."""
 
@@ -402,6 +415,7 @@ AnyEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
+    | LookupFailed
     | FaultRequested
     | FaultEffective
     | FaultClearRequested

@@ -14,7 +14,7 @@ from drills.binding import bind_together, fields_of, near
 from drills.legs import ROLES, SELECTOR_KEYS, Selector, is_role
 from drills.problems import Place, Problem, choices
 from drills.yamlsource import MappingNode, Node, ScalarNode, is_null, place_of, shown
-from faults.base import Connections, Fault, kinds
+from faults.base import Connections, Fault, Lookups, kinds
 from faults.shapes import SHAPE_KEYS, Shape
 
 
@@ -109,6 +109,8 @@ def _shapeless(node: Node, kind: str, fault: Fault | type[Fault]) -> Iterator[Pr
         is_one, instead = _SHAPELESS_PLANES[fault.plane]
     elif isinstance(fault, Fault) and fault.connections() is not Connections.OPEN:
         is_one, instead = "one of connections", f"use 'status', 'hang' or 'reset', or {_INSTEAD}"
+    elif isinstance(fault, Fault) and fault.lookups() is not Lookups.ANSWERED:
+        is_one, instead = "one of names, which are looked up for many requests at once", f"use {_INSTEAD}"
     else:
         return
     for key, _ in node.entries:

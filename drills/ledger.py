@@ -27,6 +27,7 @@ from drills.events import (
     FaultRequested,
     GatewayLine,
     HostTried,
+    LookupFailed,
     PhaseStarted,
     PlaneTrouble,
     Probe,
@@ -124,7 +125,7 @@ class Request:
 class FaultRecord:
     """What became of one fault of the plan. Times are None where it never came so far.
 
-    hung_connects: of the gateway, not of the drill's own probes, which are in `proofs`.
+    hung_connects, failed_lookups: of the gateway, not of the drill's own probes, which are in `proofs`.
     """
 
     plan: FaultPlan
@@ -134,6 +135,12 @@ class FaultRecord:
     cleared: FaultCleared | None
     hung_connects: tuple[ConnectHung, ...]
     proofs: tuple[FaultProof, ...] = ()
+    failed_lookups: tuple[LookupFailed, ...] = ()
+
+    @property
+    def traces_s(self) -> tuple[float, ...]:
+        """When tries were seen that came to no attempt: connects that hung, and lookups that failed."""
+        return (*(hung.seen_s for hung in self.hung_connects), *(one.seen_s for one in self.failed_lookups))
 
     @property
     def effective_s(self) -> float | None:
@@ -187,6 +194,7 @@ class _Raw:
     received: dict[int, AttemptReceived] = field(default_factory=dict)
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
+    lookups: list[LookupFailed] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
     clear_requested: dict[str, float] = field(default_factory=dict)
@@ -218,6 +226,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.finished[event.attempt] = event
             case ConnectHung():
                 raw.hung.append(event)
+            case LookupFailed():
+                raw.lookups.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
@@ -355,7 +365,10 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             effective=raw.effective.get(plan.id),
             clear_requested_s=raw.clear_requested.get(plan.id),
             cleared=raw.cleared.get(plan.id),
-            hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults and not _is_probe(hung, raw)),
+            hung_connects=tuple(h for h in raw.hung if plan.id in h.faults and not _is_probe(h, (h.leg,), raw)),
+            failed_lookups=tuple(
+                one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, one.legs, raw)
+            ),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
         )
 
@@ -364,9 +377,9 @@ _SEEN_LATE_S = 0.5
 """A hanging connect is seen by looking now and then: it may be reported after it was given up."""
 
 
-def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
-    return hung.port != 0 and any(
-        (proof.leg, proof.port) == (hung.leg, hung.port) and proof.sent_s <= hung.seen_s <= proof.done_s + _SEEN_LATE_S
+def _is_probe(seen: ConnectHung | LookupFailed, legs: Collection[str], raw: _Raw) -> bool:
+    return seen.port != 0 and any(
+        proof.leg in legs and proof.port == seen.port and proof.sent_s <= seen.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs
     )
 

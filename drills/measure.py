@@ -29,7 +29,7 @@ from drills.result import (
     Requests,
     Switchover,
 )
-from faults.base import Connections
+from faults.base import Connections, Lookups
 
 _P99_NEEDS = 100
 _Found = TypeVar("_Found")
@@ -224,6 +224,7 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         cut_connections=effective.cut if effective else 0,
         held_connections=effective.held if effective else 0,
         hung_connects=len(fault.hung_connects),
+        failed_lookups=len(fault.failed_lookups),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
         proof=tuple(_proof(ledger, fault, leg) for leg in _proven_at(fault)),
     )
@@ -281,20 +282,29 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     """Attempts and hung connects that met the fault.
 
     A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
-    due while it was on and of which no attempt reached its legs, if one of its legs served before.
+    due while it was on and of which no attempt reached its legs, if one of its legs served before. A lookup serves any
+    number of requests, so for a fault of names the same arrivals count, from the first lookup that failed on.
     """
     if fault.plan.plane == "process":
         return _touched_at_the_gateway(ledger, fault)
     attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
     touched = attempts + len(fault.hung_connects)
     onset_s = fault.effective_s
-    if onset_s is None or fault.plan.connections is not Connections.REFUSED:
+    of_names = fault.plan.lookups is not Lookups.ANSWERED
+    if onset_s is None or not (of_names or fault.plan.connections is Connections.REFUSED):
         return touched
+    since_s = min((seen.seen_s for seen in fault.failed_lookups), default=math.inf) if of_names else onset_s
     if switchover.served_before(ledger, onset_s, fault.plan.legs) not in fault.plan.legs:
         return touched
     end_s = switchover.window_end_s(ledger, fault)
-    window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
+    window = [
+        r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s and _until(r) >= since_s
+    ]
     return touched + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
+
+
+def _until(request: Request) -> float:
+    return math.inf if request.done_s is None else request.done_s
 
 
 def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:

@@ -84,7 +84,9 @@ class ProofPart(_Part, frozen=True, kw_only=True):
 
 class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
-    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away.
+    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away. For a fault
+    of names, which meets lookups (`failed_lookups`) and no requests: the arrivals that it turned away, if any lookup
+    failed.
     shape: which requests it hits; empty for all. proof: by leg.
     """
 
@@ -100,6 +102,7 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     cut_connections: int
     held_connections: int
     hung_connects: int
+    failed_lookups: int = 0
     shape: str = ""
     proof: tuple[ProofPart, ...] = ()
 

@@ -33,6 +33,18 @@ class Connections(enum.StrEnum):
     """New connects hang, open connections stay up and carry no byte in either direction."""
 
 
+class Lookups(enum.StrEnum):
+    """What becomes of a lookup of a host name of a leg."""
+
+    ANSWERED = "answered"
+    NXDOMAIN = "nxdomain"
+    """The name server says that there is no such name."""
+    SERVFAIL = "servfail"
+    """The name server says that it failed."""
+    SILENT = "silent"
+    """The name server says nothing."""
+
+
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
     since the fault became effective, from 0; probes of the drill itself are not counted. key: the id in the request's
@@ -200,6 +212,12 @@ class Fault:
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
         return Connections.OPEN
+
+    def lookups(self) -> Lookups:
+        """What the fault does to lookups of the leg's host names while it is on. Only a plane that is the gateway's
+        name server can carry that out: see `Lookups`.
+        """
+        return Lookups.ANSWERED
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""

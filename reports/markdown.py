@@ -187,7 +187,9 @@ def _ledger(result: Result) -> str:
 def _hung(result: Result) -> str:
     hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
     seen = markdown("; ".join(hung), 1000) or "none"
-    return f"Connects that hung and so carried no request: {seen}. A refused connect leaves no trace at all."
+    said = f"Connects that hung and so carried no request: {seen}. A refused connect leaves no trace at all."
+    lookups = [f"{f.failed_lookups} for {', '.join(f.legs)}" for f in result.faults if f.failed_lookups]
+    return f"{said} Lookups of host names that failed: {markdown('; '.join(lookups), 1000)}." if lookups else said
 
 
 def _legs(result: Result) -> str:

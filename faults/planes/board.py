@@ -16,11 +16,12 @@ from dataclasses import dataclass, field, fields
 
 import msgspec
 
-from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSeen, kinds
+from faults.base import Connections, Decision, Delay, Fault, Lookups, Proceed, RequestSeen, kinds
 from faults.shapes import Shape
 
 _RATE_OVER_S = 1.0
 _HARDEST_FIRST = (Connections.REFUSED, Connections.BLACKHOLED, Connections.OPEN)
+_HARDEST_LOOKUPS_FIRST = (Lookups.SILENT, Lookups.SERVFAIL, Lookups.NXDOMAIN, Lookups.ANSWERED)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -79,6 +80,8 @@ class Board:
         fault = msgspec.convert(settings, cls)
         if shape is not None and fault.connections() is not Connections.OPEN:
             raise ValueError(f"{kind} is a fault of connections: it has no shape")
+        if shape is not None and fault.lookups() is not Lookups.ANSWERED:
+            raise ValueError(f"{kind} is a fault of names: it has no shape")
         rng = random.Random(f"{self._seed}:{fault_id}")
         self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng, shape, now_s)
 
@@ -96,6 +99,12 @@ class Board:
     def on_connections(self, leg: str) -> tuple[str, ...]:
         """Ids of the faults that are at the leg's connections."""
         return tuple(active.id for active in self._on(leg) if active.fault.connections() is not Connections.OPEN)
+
+    def lookups(self, legs: Iterable[str]) -> tuple[Lookups, tuple[str, ...]]:
+        """What lookups of a host meet now that belongs to these legs, and the ids of the faults that are at them."""
+        found = {active.id: active.fault.lookups() for leg in legs for active in self._on(leg)}
+        state = next((state for state in _HARDEST_LOOKUPS_FIRST if state in found.values()), Lookups.ANSWERED)
+        return state, tuple(id_ for id_, wanted in found.items() if wanted is not Lookups.ANSWERED)
 
     def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
         """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,

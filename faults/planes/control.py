@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import msgspec
 
-from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import (
+    AttemptDone,
+    AttemptReceived,
+    ConnectHung,
+    FaultCleared,
+    FaultEffective,
+    HostTried,
+    LookupFailed,
+    PlaneTrouble,
+)
 from faults.shapes import Shape
 
 LEASE_S = 3.0
@@ -18,13 +27,19 @@ HEARTBEAT_S = 0.5
 
 
 class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """A leg as a plane sees it: its dialect, and where its provider listens."""
+    """A leg as a plane sees it: its dialect, and where its provider listens.
+
+    listen: the address and port at which the plane stands for it in a private network; None for any loopback port.
+    names: the host names that lead there, in lower case; with any, the plane is the network's name server.
+    """
 
     name: str
     provider: str
     upstream_scheme: str
     upstream_host: str
     upstream_port: int
+    listen: tuple[str, int] | None = None
+    names: tuple[str, ...] = ()
 
 
 class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,4 +98,14 @@ class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     version: str
 
 
-PlaneEvent = PlaneReady | AttemptReceived | AttemptDone | ConnectHung | FaultEffective | FaultCleared | PlaneTrouble
+PlaneEvent = (
+    PlaneReady
+    | AttemptReceived
+    | AttemptDone
+    | ConnectHung
+    | LookupFailed
+    | HostTried
+    | FaultEffective
+    | FaultCleared
+    | PlaneTrouble
+)

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from faults.base import Connections
+from faults.planes.connects import Endpoint
 
 BACKLOG = 512
 _FILLERS_AT_MOST = 16
@@ -212,19 +213,26 @@ _CONNECTIONS = "connections"
 
 
 class LegListener:
-    """One leg's loopback port. `serve` is called for each accepted connection."""
+    """One leg's port, on loopback or on an address of a private network (0: any free port). `serve` is called for each
+    accepted connection.
+    """
 
-    def __init__(self, serve: Serve, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, serve: Serve, loop: asyncio.AbstractEventLoop, at: Endpoint = ("127.0.0.1", 0)) -> None:
         self._serve = serve
         self._loop = loop
         self._state = Connections.OPEN
-        self._owner = _bound(0)
-        self.port: int = self._owner.getsockname()[1]
-        self._sock = _bound(self.port)
+        self._owner = _bound(at)
+        self.endpoint: Endpoint = self._owner.getsockname()
+        self._sock = _bound(self.endpoint)
         self._fillers: list[socket.socket] = []
         self._writers: set[GatedWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listen()
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self.endpoint[1]
 
     @property
     def state(self) -> Connections:
@@ -277,7 +285,7 @@ class LegListener:
         self._accept_waiting()
         self._stop_accepting()
         self._sock.close()
-        self._sock = _bound(self.port)
+        self._sock = _bound(self.endpoint)
         writers = list(self._writers)
         for writer in writers:
             writer.reset()
@@ -299,7 +307,7 @@ class LegListener:
                 return
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
+            filler.connect_ex(self.endpoint)
             self._fillers.append(filler)
             _, connected, _ = select.select([], [filler], [], _FILLER_WAIT_S)
             if not connected and sys.platform != "linux":
@@ -366,10 +374,10 @@ class LegListener:
             self._writers.discard(writer)
 
 
-def _bound(port: int) -> socket.socket:
-    """A non-blocking loopback socket bound to a port (0: any free one), not listening."""
+def _bound(to: Endpoint) -> socket.socket:
+    """A non-blocking socket bound to an address and a port (0: any free one), not listening."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setblocking(False)
-    sock.bind(("127.0.0.1", port))
+    sock.bind(to)
     return sock
