@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RESULTS = "drill-results"
 EXIT_INVALID = 3
 EXIT_INTERRUPTED = 130
+_LINE_AT_MOST = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except UsageProblem as problem:
         for one in problem.problems:
-            print(f"drill: {one}", file=sys.stderr)
+            _show(f"drill: {one}", sys.stderr)
         code = EXIT_USAGE
     except KeyboardInterrupt:
         print("drill: interrupted", file=sys.stderr)
@@ -48,9 +49,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         # A disk that is full, a file that may not be written: the machine's fault, and no verdict on the gateway.
         where = f"{error.filename}: " if error.filename else ""
-        print(f"drill: {where}{error.strerror or error}", file=sys.stderr)
+        _show(f"drill: {where}{error.strerror or error}", sys.stderr)
         code = EXIT_INVALID
     sys.exit(code)
+
+
+def _show(text: str, out: TextIO, *, as_json: bool = False) -> None:
+    """Print text with names in it that somebody else chose: a file's name may carry escape sequences. JSON has its own
+    escapes.
+    """
+    from reports.escape import plain  # noqa: PLC0415  only when there is something to show
+
+    print(text if as_json else "\n".join(plain(line, _LINE_AT_MOST) for line in text.split("\n")), file=out)
 
 
 def _as_interrupt(_signal: int, _frame: object) -> None:
@@ -168,7 +178,7 @@ def _print_summary(result: Result, folder: Path, out: TextIO) -> None:
 def _plan(args: argparse.Namespace) -> int:
     from drills.prepare import plan_text  # noqa: PLC0415
 
-    print(plan_text(args))
+    _show(plan_text(args), sys.stdout, as_json=args.json)
     return 0
 
 
@@ -176,7 +186,7 @@ def _validate(args: argparse.Namespace) -> int:
     from drills.prepare import validate_text  # noqa: PLC0415
 
     code, text = validate_text(args.scenarios, args.json)
-    print(text)
+    _show(text, sys.stdout, as_json=args.json)
     return code
 
 

@@ -5,25 +5,19 @@ The build is complete when it stands under its final name; it is renamed last. T
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import queue
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drills import cache
+from drills import cache, installing
 from drills.gateways.base import Progress
-from drills.lifeline import die_with_parent
 from drills.problems import UsageProblem
 
 VERSION = "2.12.0"
@@ -31,7 +25,6 @@ MODULE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"
 PROGRAM = "toxiproxy-server"
 URL_VARIABLE = "FAILOVER_DRILL_TOXIPROXY"
 BUILD_WITHIN_S = 600.0
-PROGRESS_EVERY_S = 5.0
 _GO_HOME = Path("/usr/local/go/bin/go")
 """Where Go's own installer puts it, which is not always on PATH."""
 _ASK_WITHIN_S = 10.0
@@ -64,7 +57,7 @@ def prepare(progress: Progress, env: Mapping[str, str]) -> Found:
     home = cache.folder(env)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with _lock(home / f"toxiproxy-{VERSION}.lock", progress):
+        with installing.lock(home / f"toxiproxy-{VERSION}.lock", progress, "building Toxiproxy"):
             if not _built(env).exists():
                 _build(go, home, env, progress)
     except OSError as error:
@@ -132,64 +125,12 @@ def _build(go: str, home: Path, env: Mapping[str, str], progress: Progress) -> N
 
 
 def _run(command: Sequence[str], env: Mapping[str, str], progress: Progress) -> None:
-    """Run the build in a process group of its own, and tell every few seconds what it does."""
-    process = subprocess.Popen(  # noqa: S603  the person's own Go
-        command,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509  it calls prctl and nothing else
-    )
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(process, lines), daemon=True).start()
+    step = installing.Step(command, env=env, within_s=BUILD_WITHIN_S)
     try:
-        seen = _follow(lines, progress)
-        code = process.wait()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+        code, seen = step.run(progress, lambda seen: seen[-1] if seen else "building")
+    except installing.TooLongError:
+        raise UsageProblem(f"building Toxiproxy {VERSION} took more than {BUILD_WITHIN_S:g} s") from None
     if code != 0:
-        last = next((line for line in reversed(seen) if line), "no output")
+        last = next(reversed(seen), "no output")
         tail = "; the first build needs the network" if any(_NETWORK.search(line) for line in seen) else ""
         raise UsageProblem(f"cannot build Toxiproxy {VERSION} with {command[0]}: {last[:300]}{tail}")
-
-
-def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
-    for line in process.stdout or ():
-        lines.put(line.strip())
-    lines.put(None)
-
-
-def _follow(lines: queue.SimpleQueue[str | None], progress: Progress) -> list[str]:
-    """The build's output, told every `PROGRESS_EVERY_S`. Raises `UsageProblem` when it takes too long."""
-    seen: list[str] = []
-    began_s = told_s = time.monotonic()
-    while True:
-        with contextlib.suppress(queue.Empty):
-            line = lines.get(timeout=0.5)
-            if line is None:
-                return seen
-            seen.append(line)
-        now_s = time.monotonic()
-        if now_s - began_s > BUILD_WITHIN_S:
-            raise UsageProblem(f"building Toxiproxy {VERSION} took more than {BUILD_WITHIN_S:g} s")
-        if now_s - told_s >= PROGRESS_EVERY_S:
-            told_s = now_s
-            progress(f"{now_s - began_s:3.0f} s: {seen[-1] if seen else 'building'}")
-
-
-@contextlib.contextmanager
-def _lock(path: Path, progress: Progress) -> Iterator[None]:
-    with path.open("w", encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another drill that is building Toxiproxy")
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield

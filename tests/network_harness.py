@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 from plane_harness import Lines, PlaneProcess, until
 
+from drills.authority import Authority
 from drills.clock import Clock
 from drills.events import HostTried, PlaneTrouble
 from drills.keeper import Keep
@@ -141,28 +142,39 @@ def private_network(exist: Mapping[Endpoint, str] | None = None) -> Iterator[Net
 
 @dataclass
 class Sealed:
-    """A private network with the two legs in it: a plane that stands for their hosts, and a simulator behind it."""
+    """A private network with the two legs in it: a plane that stands for their hosts, and a simulator behind it.
+
+    trust: the environment in which a program trusts the plane's certificates, and no others.
+    """
 
     network: Network
     plane: PlaneProcess
+    trust: dict[str, str]
 
-    def run(self, code: str) -> Ended:
+    def run(self, code: str, env: Mapping[str, str] | None = None) -> Ended:
         """Run some Python inside, to its end."""
-        return self.network.run(code)
+        return finish(self.begin(code, env))
+
+    def begin(self, code: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start some Python inside."""
+        return self.network.begin(code, {**self.trust, **(env or {})})
 
 
 @contextmanager
 def sealed() -> Iterator[Sealed]:
     """A plane and its simulator in a private network."""
-    with private_network() as network:
+    authority = Authority()
+    with private_network() as network, tempfile.NamedTemporaryFile("w", suffix=".pem") as bundle:
+        bundle.write(authority.pem)
+        bundle.flush()
         legs = tuple(SimulatedLeg(name, dialect) for name, dialect in DIALECTS.items())
         spec = SimulatorSpec(legs, first_token_s=0.02, tokens_per_s=200)
         simulator = Lines("drills.simulator", spec, network.inside)
         ports = msgspec.json.decode(simulator.first, type=SimulatorReady).ports
         upstream = {name: (DIALECTS[name], port) for name, port in ports.items()}
-        plane = PlaneProcess(upstream, inside=network.inside, stands_at=STANDS_AT)
+        plane = PlaneProcess(upstream, authority=authority, inside=network.inside, stands_at=STANDS_AT)
         try:
-            yield Sealed(network, plane)
+            yield Sealed(network, plane, {"SSL_CERT_FILE": bundle.name})
         finally:
             plane.close()
             simulator.close()

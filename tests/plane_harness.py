@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import httpx
 import msgspec
 
 from drills import providers
+from drills.authority import Authority
 from drills.events import AttemptDone, AttemptReceived, FaultCleared, FaultEffective, PlaneTrouble
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import Provider
@@ -77,13 +79,15 @@ class PlaneProcess(Lines):
         self,
         upstream: dict[str, tuple[str, int]],
         seed: int = 7,
+        authority: Authority | None = None,
         inside: tuple[int, ...] = (),
         stands_at: dict[str, tuple[str, tuple[str, int]]] | None = None,
     ) -> None:
-        """`upstream` gives each leg's dialect and port; `stands_at` its host name, address and port in a private
-        network.
+        """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well. `stands_at`
+        gives each leg's host name, address and port in a private network.
         """
         there = stands_at or {}
+        hosts = {name: there[name][0] if name in there else host_of(name) for name in upstream}
         legs = tuple(
             PlaneLeg(
                 name=name,
@@ -91,8 +95,9 @@ class PlaneProcess(Lines):
                 upstream_scheme="http",
                 upstream_host="127.0.0.1",
                 upstream_port=port,
+                certificates=authority.issue([hosts[name]]) if authority else {},
                 listen=there[name][1] if name in there else None,
-                names=(there[name][0],) if name in there else (),
+                names=(hosts[name],) if name in there else (),
             )
             for name, (dialect, port) in upstream.items()
         )
@@ -204,25 +209,39 @@ class Bench:
     plane: PlaneProcess
     dialects: dict[str, str]
     direct: dict[str, int]
+    authority: Authority | None = None
 
-    def caller(self, leg: str, *, direct: bool = False, timeout_s: float = SETTLE_S) -> Caller:
-        """Someone who calls a leg, through the plane or straight."""
+    def caller(self, leg: str, *, direct: bool = False, timeout_s: float = SETTLE_S, tls: bool = False) -> Caller:
+        """Someone who calls a leg, through the plane or straight; with TLS, one who trusts the bench's authority."""
         port = (self.direct if direct else self.plane.ports)[leg]
-        return Caller(providers.get(self.dialects[leg]), port, timeout_s)
+        return Caller(providers.get(self.dialects[leg]), port, timeout_s, self.trust() if tls else None, host_of(leg))
+
+    def trust(self) -> ssl.SSLContext:
+        """What trusts the bench's authority and nothing else."""
+        assert self.authority is not None
+        return ssl.create_default_context(cadata=self.authority.pem)
+
+
+def host_of(leg: str) -> str:
+    """The host name of a leg that speaks TLS."""
+    return f"{leg}.drill.example"
 
 
 @contextmanager
 def bench(
-    dialects: dict[str, str], others: dict[str, int] | None = None, first_token_s: float = 0.02
+    dialects: dict[str, str],
+    others: dict[str, int] | None = None,
+    first_token_s: float = 0.02,
+    authority: Authority | None = None,
 ) -> Iterator[Bench]:
     """Simulated legs by name and dialect behind a plane, and other openai legs that listen on ports of the test's."""
     legs = tuple(SimulatedLeg(name, dialect) for name, dialect in dialects.items())
     simulator = Lines("drills.simulator", SimulatorSpec(legs, first_token_s=first_token_s, tokens_per_s=200))
     direct = msgspec.json.decode(simulator.first, type=SimulatorReady).ports | (others or {})
     dialects = dialects | dict.fromkeys(others or {}, "openai")
-    plane = PlaneProcess({name: (dialects[name], port) for name, port in direct.items()})
+    plane = PlaneProcess({name: (dialects[name], port) for name, port in direct.items()}, authority=authority)
     try:
-        yield Bench(plane, dialects, direct)
+        yield Bench(plane, dialects, direct, authority)
     finally:
         plane.close()
         simulator.close()
@@ -246,10 +265,15 @@ class Streamed:
 class Caller:
     """A client of one leg with a connection pool of its own."""
 
-    def __init__(self, dialect: Provider, port: int, timeout_s: float) -> None:
+    def __init__(
+        self, dialect: Provider, port: int, timeout_s: float, trust: ssl.SSLContext | None = None, host: str = ""
+    ) -> None:
         self.dialect = dialect
         self.port = port
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=timeout_s, trust_env=False)
+        base_url = f"{'https' if trust else 'http'}://127.0.0.1:{port}"
+        self._named = {"sni_hostname": host} if trust else {}
+        verify = trust or httpx.create_ssl_context()
+        self._client = httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False, verify=verify)
 
     def __enter__(self) -> Self:
         return self
@@ -261,7 +285,11 @@ class Caller:
         """The dialect's request for a mark."""
         probe = self.dialect.probe(MODEL, mark.prompt(), stream)
         return self._client.build_request(
-            probe.method, probe.path, headers=dict(probe.headers) | (headers or {}), content=probe.body
+            probe.method,
+            probe.path,
+            headers=dict(probe.headers) | (headers or {}),
+            content=probe.body,
+            extensions=self._named,
         )
 
     def ask(self, mark: Mark, *, stream: bool = False) -> httpx.Response:
@@ -285,6 +313,7 @@ class Caller:
                     (request := self.request(mark, stream=stream, headers=headers)).url,
                     headers=request.headers,
                     content=request.content,
+                    extensions=self._named,
                 ) as response:
                     found.status = response.status_code
                     for data in response.iter_raw():

@@ -57,6 +57,18 @@ def test_a_bad_scenario_is_named_with_its_place(tmp_path: Path, text: str, expec
     assert expected in said
 
 
+@pytest.mark.parametrize("command", ["validate", "run", "plan"])
+def test_a_name_with_escape_sequences_is_shown_without_them(tmp_path: Path, command: str) -> None:
+    """Colours, window titles and direction marks in a file's name reach no terminal; the rest of the name does."""
+    name = "bad\x1b[31m\x1b]0;owned\x07\u202egnp.yaml"
+    (tmp_path / name).write_text("name: x\n")
+    ran = drill(command, name, cwd=tmp_path)
+    assert ran.code == 2
+    said = ran.out + ran.err
+    assert not set(said) & {"\x1b", "\x07", "\u202e"}
+    assert "bad [31m ]0;owned gnp.yaml:1:1: missing key 'objective'" in said
+
+
 def test_a_config_without_fallbacks_has_nothing_to_drill(tmp_path: Path) -> None:
     """One leg and no way out of it is a usage error, not a failed drill."""
     (tmp_path / "one.yaml").write_text(

@@ -21,6 +21,7 @@ RUNNER = {
     "drills.gatewayplane",
     "drills.doctor",
     "drills.toxiproxy_install",
+    "drills.installing",
     "drills.preflight",
     "drills.proofs",
     "drills.prepare",

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from drills.gateways import get, litellm_config, litellm_document, litellm_install, litellm_legs, names
+from drills.gateways.domains import region_of_host, slug
 from drills.gateways.litellm import GATEWAY, LiteLLM, sample
-from drills.gateways.litellm_domains import SUPPORTED, domains, region_of_host, slug
+from drills.gateways.litellm_domains import SUPPORTED, domains
 from drills.legs import Leg
 from drills.problems import UsageProblem
 

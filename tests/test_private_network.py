@@ -32,7 +32,7 @@ def rig() -> Iterator[Sealed]:
 
 ASK = """
 import sys, httpx, json
-answer = httpx.post("http://{host}:443{path}", headers={headers!r}, content={body!r}, timeout=5)
+answer = httpx.post("https://{host}{path}", headers={headers!r}, content={body!r}, timeout=5)
 sys.stdout.write(answer.text)
 """
 
@@ -78,14 +78,14 @@ def test_legs_that_listen_on_one_port_of_two_addresses_are_told_apart(rig: Seale
     """Also when their callers have one port: two connections from the same port, used in turn."""
     first, second = mark(), mark()
     code = """
-    import http.client, socket
+    import http.client, socket, ssl
     def connect(host, port):
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", port))
         sock.connect((host, 443))
-        line = http.client.HTTPConnection(host, 443)
-        line.sock = sock
+        line = http.client.HTTPSConnection(host)
+        line.sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
         return line
     one = connect({openai!r}, 0)
     other = connect({anthropic!r}, one.sock.getsockname()[1])
@@ -192,10 +192,10 @@ def test_a_dns_failure_is_what_a_resolver_sees(rig: Sealed, how: str, seen: str)
     code = f"{TRY}\nlook({OPENAI!r}); look({ANTHROPIC!r})"
     quick = {"RES_OPTIONS": "timeout:1 attempts:1"}
     with rig.plane.fault("dns_failure", "gpt", how=how) as fault:
-        assert rig.network.run(code, quick).lines == [seen, "['198.18.0.2']"]
+        assert rig.run(code, quick).lines == [seen, "['198.18.0.2']"]
         failed = rig.plane.wait_for(LookupFailed, lambda one: fault in one.faults)
         assert (failed.host, failed.legs, failed.faults) == (OPENAI, ("gpt",), (fault,))
-    assert rig.network.run(code, quick).lines == ["['198.18.0.1']", "['198.18.0.2']"]
+    assert rig.run(code, quick).lines == ["['198.18.0.1']", "['198.18.0.2']"]
     assert not rig.plane.all(HostTried, lambda tried: OPENAI in tried.host)
 
 
@@ -203,15 +203,15 @@ def test_a_connection_that_is_open_does_not_notice_a_dns_failure(rig: Sealed, tm
     """Who has a connection needs no name: the same program is answered on it, and fails on a new one."""
     asked, flag = mark(), tmp_path / "go on"
     probe = providers.get("openai").probe("a-model", asked.prompt(), False)
-    program = rig.network.begin(
+    program = rig.begin(
         f"""
         import httpx
         with httpx.Client(timeout=5) as client:
-            print(client.get("http://{OPENAI}:443/v1/models").status_code)
+            print(client.get("https://{OPENAI}/v1/models").status_code)
             import pathlib, time
             while not pathlib.Path({str(flag)!r}).exists():
                 time.sleep(0.01)
-            url, headers = "http://{OPENAI}:443{probe.path}", {dict(probe.headers)!r}
+            url, headers = "https://{OPENAI}{probe.path}", {dict(probe.headers)!r}
             print(client.post(url, headers=headers, content={probe.body!r}).status_code)
             try:
                 httpx.post(url, headers=headers, content={probe.body!r})
@@ -230,7 +230,7 @@ def test_a_connection_that_is_open_does_not_notice_a_dns_failure(rig: Sealed, tm
 
 def test_the_load_reaches_a_server_inside_with_sockets_that_were_handed_out(rig: Sealed) -> None:
     """A program listens on loopback inside; from outside its port is nobody's."""
-    server = rig.network.begin(
+    server = rig.begin(
         """
         import socket
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -14,9 +14,9 @@ from drills.gateways import (
     litellm_document,
     litellm_install,
     litellm_legs,
-    litellm_offline,
 )
 from drills.gateways.base import Discovery, Launch, Progress
+from drills.gateways.scrub import DUMMY
 from drills.problems import UsageProblem
 
 SAMPLE = "cross-cloud.yaml"
@@ -32,8 +32,8 @@ _FIXED = {
     "LITELLM_MODE": "PRODUCTION",  # else a .env file found near the program is loaded, with real keys in it
     "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
     "HF_HUB_OFFLINE": "1",  # else a model with "llama" in its name blocks the gateway while it looks for a tokenizer
-    "AWS_ACCESS_KEY_ID": litellm_offline.DUMMY,
-    "AWS_SECRET_ACCESS_KEY": litellm_offline.DUMMY,
+    "AWS_ACCESS_KEY_ID": DUMMY,
+    "AWS_SECRET_ACCESS_KEY": DUMMY,
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -9,8 +9,9 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from drills.gateways.domains import Domains
 from drills.gateways.litellm_document import Document, Item
-from drills.gateways.litellm_domains import Domains, domains, provider_of
+from drills.gateways.litellm_domains import domains, provider_of
 from drills.gateways.litellm_offline import ENV_PREFIX
 from drills.problems import Place, Problem, choices
 

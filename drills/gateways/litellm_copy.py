@@ -12,19 +12,18 @@ from typing import cast
 
 import yaml
 
-from drills.gateways.litellm_domains import Domains
+from drills.gateways.domains import Domains
 from drills.gateways.litellm_legs import Found
 from drills.gateways.litellm_offline import (
     AWS_SIGN_IN,
     AZURE_SIGN_IN,
     BASE_URLS,
-    DUMMY,
     ENV_PREFIX,
     VERTEX_SIGN_IN,
     Tree,
     leave_out,
-    scrub,
 )
+from drills.gateways.scrub import DUMMY, scrub
 
 CONFIG_NAME = "config.yaml"
 
@@ -54,7 +53,7 @@ def build(found: Found, urls: Mapping[str, str], private: Path, master_key: str)
     """The private copy of a config. urls: leg name -> scheme, host and port. private: the folder it will lie in."""
     document = found.config.document
     tree = cast(Tree, document.root.plain())
-    scrub(tree)
+    scrub(tree, reference=ENV_PREFIX)
     by_index = {deployment.index: leg for leg, deployment in found.legs}
     listed = cast(list[Tree], tree["model_list"])
     kept: list[Tree] = []
@@ -96,11 +95,13 @@ def service_account(url: str) -> str:
 
     Source of the shape: google-auth, `google.oauth2.service_account.Credentials.from_service_account_info`.
     """
+    from drills.authority import service_account_key  # noqa: PLC0415  slow to import, and only Vertex AI needs it
+
     account = {
         "type": "service_account",
         "project_id": "drill",
         "private_key_id": "drill",
-        "private_key": _private_key(),
+        "private_key": service_account_key(),
         "client_email": "drill@drill.iam.gserviceaccount.com",
         "client_id": "0",
         "token_uri": f"{url}/token",
@@ -160,12 +161,3 @@ def _references(value: object, key: str) -> Iterator[tuple[str, str]]:
             yield from _references(item, key)
     elif isinstance(value, str) and value.startswith(ENV_PREFIX):
         yield key, value.removeprefix(ENV_PREFIX)
-
-
-def _private_key() -> str:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - slow, and only Vertex AI needs it
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return pem.decode("ascii")

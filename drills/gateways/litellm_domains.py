@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from drills.gateways.domains import Domains, cloud_of, host_of, region_of_host, vendor_of
 
 DIALECTS = {
     "anthropic": "anthropic",
@@ -56,65 +56,8 @@ _BARE = (
 )
 """LiteLLM's inference for a model without a provider prefix. A bare Gemini name means Vertex AI, not the Gemini API."""
 
-_VENDORS = (
-    ("anthropic", r"claude"),
-    ("openai", r"\bgpt|\bo[1345]\b|chatgpt|davinci|text-embedding|dall-e|whisper"),
-    ("google", r"gemini|gemma|palm|bison"),
-    ("meta", r"llama"),
-    ("mistral", r"mistral|mixtral|ministral|codestral|pixtral|magistral|devstral"),
-    ("amazon", r"\bnova|titan"),
-    ("cohere", r"command|cohere"),
-    ("deepseek", r"deepseek"),
-    ("alibaba", r"qwen|qwq"),
-    ("xai", r"grok"),
-    ("ai21", r"jamba|ai21"),
-    ("microsoft", r"\bphi-"),
-    ("moonshot", r"kimi"),
-    ("zai", r"\bglm-"),
-    ("nvidia", r"nemotron"),
-)
-"""Who made a model, by what its name contains; the first match counts."""
-
-_CLOUD_HOSTS = (
-    ("aws", r"\.amazonaws\.com(?:\.cn)?$|\.api\.aws$"),
-    ("azure", r"\.azure\.(?:com|us|cn)$|\.microsoft\.com$"),
-    ("gcp", r"\.googleapis\.com$|\.goog$"),
-    ("openai", r"(?:^|\.)openai\.com$"),
-    ("anthropic", r"(?:^|\.)anthropic\.com$"),
-    ("xai", r"(?:^|\.)x\.ai$"),
-)
-
-_REGION_HOSTS = (
-    re.compile(r"(?:^|\.)bedrock-runtime(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)"),
-    re.compile(r"^(?P<region>[a-z]+-[a-z]+\d+)-aiplatform\.googleapis\.com$"),
-    re.compile(r"^aiplatform\.(?P<region>eu|us)\.rep\.googleapis\.com$"),
-    re.compile(r"^(?P<region>[a-z0-9]+)\.api\.cognitive\.microsoft\.com$"),
-    re.compile(r"\.(?P<region>[a-z0-9]+)\.(?:models|inference(?:\.ml)?)\.(?:ai\.)?azure\.com$"),
-    re.compile(r"^(?P<region>us|eu)\.api\.openai\.com$"),
-)
-
-_CLOUD_OF_DIALECT = {"bedrock": "aws", "azure": "azure", "gemini": "gcp", "vertex": "gcp"}
 _BEDROCK_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 _BEDROCK_ROUTES = ("converse/", "converse_like/", "invoke/", "async_invoke/", "openai/", "llama/", "deepseek_r1/")
-_LOCAL_HOST = re.compile(r"localhost$|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[^.]+$")
-
-
-@dataclass(frozen=True)
-class Domains:
-    """What is known about one deployment. `base` is the real base URL."""
-
-    provider: str
-    dialect: str
-    vendor: str
-    model: str
-    cloud: str
-    region: str | None
-    base: str
-
-    @property
-    def path(self) -> str:
-        """The path part of the base URL, without a trailing slash. A private copy keeps it."""
-        return urlsplit(self.base).path.rstrip("/")
 
 
 def provider_of(model: str, custom: str, base: str) -> tuple[str, str]:
@@ -146,7 +89,7 @@ def domains(params: Mapping[str, str], env: Mapping[str, str], info: Mapping[str
     if dialect == "bedrock":
         path_region, model = _bedrock_path(model)
     region = (
-        region_of_host(_host(base))
+        region_of_host(host_of(base))
         or params.get("aws_region_name" if dialect == "bedrock" else "")
         or params.get("vertex_location")
         or params.get("vertex_ai_location")
@@ -162,31 +105,10 @@ def domains(params: Mapping[str, str], env: Mapping[str, str], info: Mapping[str
         dialect=dialect,
         vendor=vendor_of(named, "openai" if dialect == "azure" else provider),
         model=model,
-        cloud=_cloud(provider, dialect, base),
+        cloud=cloud_of(provider, dialect, base),
         region=region,
         base=base,
     )
-
-
-def vendor_of(model: str, otherwise: str) -> str:
-    """Who made a model, from its name; `otherwise` when the name does not say."""
-    return next((vendor for vendor, pattern in _VENDORS if re.search(pattern, model.lower())), otherwise)
-
-
-def region_of_host(host: str) -> str | None:
-    """The region in a cloud's host name; None where the host does not carry one (Azure resource names do not)."""
-    return next((match["region"] for pattern in _REGION_HOSTS if (match := pattern.search(host))), None)
-
-
-def slug(found: Domains) -> str:
-    """A short name for people out of provider, region and model: `bedrock-us-east-1-claude-sonnet-4-5`."""
-    model = found.model.rsplit("/", 1)[-1]
-    model = re.sub(r"^(?:[a-z]{2,6}\.)?(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai)\.", "", model)
-    model = re.sub(r"(?:[@-]20\d{6}|-20\d\d-\d\d-\d\d)(?=$|-v\d|:)|-v\d+:\d+$|:\d+$", "", model)
-    model = re.sub(r"-v\d+(?::\d+)?$", "", model) if found.dialect == "bedrock" else model
-    provider = {"vertex_ai": "vertex", "vertex_ai_beta": "vertex"}.get(found.provider, found.provider)
-    parts = [provider, found.region or "", model.removeprefix(f"{provider}-") if found.region is None else model]
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
 
 
 def _bedrock_path(model: str) -> tuple[str | None, str]:
@@ -223,21 +145,3 @@ def _default_base(provider: str, dialect: str, region: str | None) -> str:
     if dialect == "anthropic":
         return "https://api.anthropic.com"
     return COMPATIBLE_BASES.get(provider) or {"openai": "https://api.openai.com/v1"}.get(provider, "")
-
-
-def _cloud(provider: str, dialect: str, base: str) -> str:
-    host = _host(base)
-    for cloud, pattern in _CLOUD_HOSTS:
-        if re.search(pattern, host):
-            return cloud
-    if dialect in _CLOUD_OF_DIALECT:
-        return _CLOUD_OF_DIALECT[dialect]
-    if not host:
-        return provider.replace("_", "-")
-    if _LOCAL_HOST.match(host):
-        return "local"
-    return host.split(".")[-2]
-
-
-def _host(base: str) -> str:
-    return (urlsplit(base).hostname or "").lower()

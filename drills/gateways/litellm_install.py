@@ -6,26 +6,20 @@ leftover of an interrupted install and is built again. Two drills at once wait f
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import queue
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from drills import cache
+from drills import cache, installing
 from drills.gateways.base import Progress
-from drills.lifeline import die_with_parent
 from drills.problems import UsageProblem
 
 VERSION = "1.106.2"
@@ -36,10 +30,8 @@ EXECUTABLE_VARIABLE = "FAILOVER_DRILL_LITELLM"
 NEEDED_BYTES = 1_200_000_000
 """Free space that an install needs: 0.75 GB of files, and what pip downloads while it unpacks."""
 
-PROGRESS_EVERY_S = 5.0
 _COMPILED = ("litellm/llms", "openai", "google", "requests", "urllib3", "botocore", "azure", "msal", "cryptography")
 """Compiled at once (5 s): what a gateway first imports when it fails over. Compiling all would take 25 s."""
-_POLL_S = 0.5
 _MARKER = "complete"
 _COLLECTING = re.compile(r"Collecting ([\w.-]+)")
 _UNPACKING = re.compile(r"Installing collected|Prepared \d+")
@@ -61,7 +53,7 @@ def prepare(progress: Progress, env: Mapping[str, str]) -> str:
     home = environment(env)
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(home.parent / f"{home.name}.lock", progress):
+        with installing.lock(home.parent / f"{home.name}.lock", progress, "installing LiteLLM"):
             if not (home / _MARKER).exists():
                 _install(home, progress)
     except OSError as error:
@@ -161,54 +153,9 @@ def _output(command: Sequence[str]) -> str:
 
 
 def _run(command: Sequence[str], progress: Progress, started_s: float) -> None:
-    """Run one step of the install in a process group of its own, and tell what it does every few seconds."""
-    process = subprocess.Popen(  # noqa: S603 - our own venv and the person's uv
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls prctl and nothing else
-    )
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
-    reader.start()
-    try:
-        seen = _follow(lines, progress, started_s)
-        code = process.wait()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+    code, seen = installing.Step(command, began_s=started_s).run(progress, _doing)
     if code != 0:
         raise UsageProblem(_why(seen))
-
-
-def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
-    for line in process.stdout or ():
-        lines.put(line.strip())
-    lines.put(None)
-
-
-def _follow(lines: queue.SimpleQueue[str | None], progress: Progress, started_s: float) -> list[str]:
-    """The output of a step, told every `PROGRESS_EVERY_S`."""
-    seen: list[str] = []
-    told_s = time.monotonic()
-    while True:
-        try:
-            line = lines.get(timeout=_POLL_S)
-        except queue.Empty:
-            line = ""
-        if line is None:
-            return seen
-        if line:
-            seen.append(line)
-        if time.monotonic() - told_s >= PROGRESS_EVERY_S:
-            told_s = time.monotonic()
-            progress(f"{told_s - started_s:3.0f} s: {_doing(seen)}")
 
 
 def _doing(seen: Sequence[str]) -> str:
@@ -232,17 +179,6 @@ def _why(seen: Sequence[str]) -> str:
         advice = f"the first run needs the network, or {EXECUTABLE_VARIABLE}=/path/to/an/installed/litellm"
         return f"cannot install LiteLLM {VERSION}: the package index cannot be reached ({cause}); {advice}"
     return f"cannot install LiteLLM {VERSION}: {last}"
-
-
-@contextlib.contextmanager
-def _lock(path: Path, progress: Progress) -> Iterator[None]:
-    with path.open("w", encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another drill that is installing LiteLLM")
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 def _remove(home: Path) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
+from drills.gateways.domains import Domains, named
 from drills.gateways.litellm_config import Config, Deployment, Target
-from drills.gateways.litellm_domains import SUPPORTED, slug
-from drills.legs import Leg, role_name
+from drills.gateways.litellm_domains import SUPPORTED
+from drills.legs import Leg
 from drills.problems import Place, Problem, UsageProblem, choices
 
 
@@ -43,7 +43,7 @@ def find(config: Config, model: str | None) -> Found:
         raise UsageProblem(sorted(set(problems), key=lambda problem: (problem.place or Place(""), problem.what)))
     ordered = [deployment for members in levels for deployment in members]
     ordered += [item for item in config.deployments if item.index not in on_chain and item.found is not None]
-    legs = tuple(zip(_named(ordered, on_chain), ordered, strict=True))
+    legs = tuple(zip(named(_levelled(ordered, on_chain)), ordered, strict=True))
     return Found(config, entry, legs, tuple(_notes(config, entry, model is not None, legs)))
 
 
@@ -132,29 +132,11 @@ def _one_level(config: Config, entry: str, levels: Sequence[Sequence[Deployment]
     return Problem(f"{what} router_settings.fallbacks: [{{{entry}: [other-model-name]}}]", where)
 
 
-def _named(ordered: Sequence[Deployment], on_chain: Mapping[int, int]) -> Iterator[Leg]:
-    taken: set[str] = set()
+def _levelled(ordered: Sequence[Deployment], on_chain: Mapping[int, int]) -> Iterator[tuple[Domains, int | None]]:
     for deployment in ordered:
-        found = deployment.found
-        if found is None:  # `find` keeps these out
+        if deployment.found is None:  # `find` keeps these out
             raise AssertionError(deployment)
-        stem = name = slug(found) or "leg"
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name)
-        level = on_chain.get(deployment.index)
-        yield Leg(
-            name=name,
-            role=None if level is None else role_name(level),
-            provider=found.dialect,
-            vendor=found.vendor,
-            model=found.model,
-            cloud=found.cloud,
-            region=found.region,
-            endpoint=_without_secrets(found.base),
-        )
+        yield deployment.found, on_chain.get(deployment.index)
 
 
 def _notes(config: Config, entry: str, asked: bool, legs: Sequence[tuple[Leg, Deployment]]) -> Iterator[str]:
@@ -188,9 +170,3 @@ def _shown(legs: Sequence[tuple[Leg, Deployment]]) -> str:
         if leg.role is not None:
             levels.setdefault(leg.role, []).append(leg.name)
     return " -> ".join(" + ".join(names) for names in levels.values())
-
-
-def _without_secrets(url: str) -> str:
-    """A URL for people: without user, password and query, which may be secret."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -12,7 +12,6 @@ from typing import cast
 
 from drills.gateways.litellm_document import Item
 
-DUMMY = "drill-dummy"
 ENV_PREFIX = "os.environ/"
 
 Tree = dict[str, object]
@@ -77,18 +76,6 @@ LOCAL_CALLBACKS = (
 )
 """Callbacks of LiteLLM that send nothing anywhere."""
 
-_SECRET = re.compile(
-    r"key|secret|passw|token|credential|authorization|cookie|licen[cs]e|salt|dsn|webhook|connection_string|private",
-    re.IGNORECASE,
-)
-_NO_SECRET = re.compile(
-    r"tokens|token_(?:count|limit|url)|tokenizer|credential_(?:name|info)|key_(?:alias|name|header|path)"
-    r"|_keys?_(?:tpm|rpm)|keepalive|cache_key|affinity|redact|allow|disable|enable",
-    re.IGNORECASE,
-)
-_LOOKS_SECRET = re.compile(
-    r"sk-[\w-]{8,}|A[KS]IA[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.|eyJ[\w-]{10,}\.|-----BEGIN|gsk_\w{8,}|xai-\w{8,}"
-)
 _OUTWARD_VARIABLE = re.compile(r"DATABASE|REDIS|_proxy$|SSL|CA_BUNDLE|NETRC", re.IGNORECASE)
 
 
@@ -106,20 +93,6 @@ def leave_out(tree: Tree, root: Item) -> Iterator[str]:
         for key in (*BASE_URLS, *AWS_SIGN_IN, *AZURE_SIGN_IN, *VERTEX_SIGN_IN):
             if isinstance(values, dict):
                 values.pop(key, None)
-
-
-def scrub(value: object, key: str = "") -> object:
-    """Replace every literal credential below, in place. A text is one by its key or by its looks."""
-    if isinstance(value, dict):
-        for name in value:
-            value[name] = scrub(value[name], str(name))
-        return value
-    if isinstance(value, list):
-        return [scrub(item, key) for item in value]
-    if not isinstance(value, str) or value.startswith(ENV_PREFIX):
-        return value
-    by_name = _SECRET.search(key) is not None and _NO_SECRET.search(key) is None
-    return DUMMY if by_name or _LOOKS_SECRET.search(value) else value
 
 
 def _drop(settings: Tree, keys: dict[str, str], item: Item | None, prefix: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from drills.providers.base import Call, Surface
 from faults.base import Break, Pace
 from faults.planes.control import PlaneLeg
-from faults.planes.listener import GatedWriter, WatchedReader
+from faults.planes.gated import GatedWriter, WatchedReader
 
 
 @dataclass(frozen=True)

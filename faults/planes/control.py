@@ -18,6 +18,7 @@ from drills.events import (
     LookupFailed,
     PlaneTrouble,
 )
+from faults.base import Certificate
 from faults.shapes import Shape
 
 LEASE_S = 3.0
@@ -26,11 +27,22 @@ LEASE_S = 3.0
 HEARTBEAT_S = 0.5
 
 
+class Pem(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate and its private key, as PEM."""
+
+    certificate: str
+    key: str
+
+    def __repr__(self) -> str:
+        return "Pem(...)"  # a key is in no message, whoever prints it
+
+
 class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A leg as a plane sees it: its dialect, and where its provider listens.
 
     listen: the address and port at which the plane stands for it in a private network; None for any loopback port.
     names: the host names that lead there, in lower case; with any, the plane is the network's name server.
+    certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
     """
 
     name: str
@@ -40,6 +52,7 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     upstream_port: int
     listen: tuple[str, int] | None = None
     names: tuple[str, ...] = ()
+    certificates: dict[Certificate, Pem] = {}
 
 
 class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +79,23 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     upstream: dict[str, int]
     command: str = ""
     url: str = ""
+
+
+class RelaySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the relay is started with: the loopback port behind each host, by `host:port` in lower case.
+
+    tls: for CONNECT. plain: for requests of http:// addresses.
+    """
+
+    origin_s: float
+    tls: dict[str, int]
+    plain: dict[str, int] = {}
+
+
+class RelayReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="relay_ready"):
+    """The relay's own loopback port. Sent once, when it listens."""
+
+    port: int
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):

@@ -30,7 +30,8 @@ from faults.base import Answer, Break, Connections, Delay, Fail, Hang, Pace, Req
 from faults.planes.attempt import Attempt, Connection
 from faults.planes.board import Board, Step
 from faults.planes.control import PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
-from faults.planes.listener import GatedWriter, Serve, WatchedReader
+from faults.planes.gated import GatedWriter, WatchedReader
+from faults.planes.listener import Serve
 from faults.planes.plane import Plane
 from faults.planes.streams import Streams, changes_length, ends_politely
 

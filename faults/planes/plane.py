@@ -20,6 +20,7 @@ from faults.planes.connects import Endpoint, hanging
 from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
 from faults.planes.listener import LegListener, Serve
 from faults.planes.names import Meets, Names
+from faults.planes.tls import contexts
 
 _CONNECT_WATCH_S = 0.1
 
@@ -54,7 +55,8 @@ class Plane:
         """Open every leg's listener; the ports by leg."""
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
-            self._listeners[leg.name] = LegListener(serve(leg), loop, leg.listen or ("127.0.0.1", 0))
+            at = leg.listen or ("127.0.0.1", 0)
+            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), at=at)
         return {name: listener.port for name, listener in self._listeners.items()}
 
     async def open_names(self) -> None:

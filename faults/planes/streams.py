@@ -16,7 +16,7 @@ from drills.providers.base import Provider
 from faults.base import Break, CutStream, Pace, SpoilEvent, StallStream
 from faults.planes.attempt import Attempt
 from faults.planes.board import Board
-from faults.planes.listener import GatedWriter
+from faults.planes.gated import GatedWriter
 
 _FLUSH_BEFORE_CUT_S = 0.03
 """A reset right behind data may reach the gateway before it has read the data, and may discard them."""

@@ -1,0 +1,42 @@
+"""Which texts of a gateway's config are credentials. A private copy has none of them, only dummies."""
+
+from __future__ import annotations
+
+import re
+
+DUMMY = "drill-dummy"
+"""What stands where a credential stood."""
+
+_SECRET = re.compile(
+    r"key|secret|passw|token|credential|authorization|cookie|licen[cs]e|salt|dsn|webhook|connection_string|private",
+    re.IGNORECASE,
+)
+_NO_SECRET = re.compile(
+    r"tokens|token_(?:count|limit|url)|tokenizer|credential_(?:name|info)|key_(?:alias|name|header|path)"
+    r"|_keys?_(?:tpm|rpm)|keepalive|cache_key|affinity|redact|allow|disable|enable",
+    re.IGNORECASE,
+)
+_LOOKS_SECRET = re.compile(
+    r"sk-[\w-]{8,}|A[KS]IA[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.|eyJ[\w-]{10,}\.|-----BEGIN|gsk_\w{8,}|xai-\w{8,}"
+)
+
+
+def scrub(value: object, key: str = "", reference: str | None = None) -> object:
+    """Replace every literal credential below, in place. A text is one by its key or by its looks. A text that begins
+    with `reference` only names where a credential is kept, and stays.
+    """
+    if isinstance(value, dict):
+        for name in value:
+            value[name] = scrub(value[name], str(name), reference)
+        return value
+    if isinstance(value, list):
+        return [scrub(item, key, reference) for item in value]
+    if not isinstance(value, str) or (reference is not None and value.startswith(reference)):
+        return value
+    return DUMMY if is_secret(value, key) else value
+
+
+def is_secret(text: str, key: str) -> bool:
+    """Whether a text under this key is a credential, by the key or by its looks."""
+    by_name = _SECRET.search(key) is not None and _NO_SECRET.search(key) is None
+    return by_name or _LOOKS_SECRET.search(text) is not None
