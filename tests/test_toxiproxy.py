@@ -707,7 +707,8 @@ def test_the_doctor(server: str, tmp_path: Path) -> None:
     ran = drill("doctor", "--json", cwd=tmp_path)
     found = msgspec.json.decode(ran.out, type=doctor.Findings)
     versions = {part.name: part.version for part in found.parts}
-    assert list(versions) == ["failover-drill", "python", "mitmproxy", "litellm", "toxiproxy", "go", "node"]
+    names = ["failover-drill", "python", "mitmproxy", "litellm", "toxiproxy", "private network", "go", "node"]
+    assert list(versions) == names
     assert versions["toxiproxy"]
     text = drill("doctor", cwd=tmp_path).out
     assert "toxiproxy" in text

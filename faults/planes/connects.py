@@ -28,21 +28,23 @@ def parse(table: str, endpoints: frozenset[Endpoint], byteorder: str = sys.byteo
     """Waiting connects in the text of a table. Columns: sl, local, remote, state, ...; in hex, addresses as the host's
     processor has them in memory. An IPv4 address stands alone, or at the end of one of IPv6.
     """
-    wanted = {_printed(endpoint, byteorder): endpoint for endpoint in endpoints}
+    wanted = {printed(endpoint, byteorder): endpoint for endpoint in endpoints}
     found = set()
     for line in table.splitlines()[1:]:
         columns = line.split()
         if len(columns) < 4 or columns[3] != _SYN_SENT:
             continue
-        destination = wanted.get(columns[2][-_PRINTED:])
+        destination = wanted.get(columns[2][-PRINTED:])
         if destination is not None:
             found.add((destination, int(columns[1].rpartition(":")[2], 16)))
     return found
 
 
-_PRINTED = len("0100007F:01BB")
+PRINTED = len("0100007F:01BB")
+"""How many characters at the end of a column are an IPv4 address and its port."""
 
 
-def _printed(endpoint: Endpoint, byteorder: str) -> str:
+def printed(endpoint: Endpoint, byteorder: str = sys.byteorder) -> str:
+    """An endpoint as the kernel prints it."""
     [number] = struct.unpack("<I" if byteorder == "little" else ">I", ipaddress.IPv4Address(endpoint[0]).packed)
     return f"{number:08X}:{endpoint[1]:04X}"

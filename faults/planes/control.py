@@ -71,12 +71,14 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the Toxiproxy plane is started with. Exactly one of `command` and `url` is given.
 
     upstream: by leg, the loopback port of the plane behind.
+    listen: by leg, the address and port at which it stands in a private network; any loopback port for the others.
     command: the Toxiproxy server to start.
     url: a Toxiproxy server that somebody else runs.
     """
 
     origin_s: float
     upstream: dict[str, int]
+    listen: dict[str, tuple[str, int]] = {}
     command: str = ""
     url: str = ""
 
