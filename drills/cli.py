@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from drills import __version__
 from drills.problems import EXIT_USAGE, UsageProblem
+from drills.routes import Route
 
 if TYPE_CHECKING:
     from drills.result import Result
@@ -126,6 +127,12 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the gateway's own config (default: a sample)")
     parser.add_argument(
         "--model", metavar="NAME", help="model name that callers ask for (default: found in the config)"
+    )
+    parser.add_argument(
+        "--route",
+        metavar="NAME",
+        default=Route.REWRITE.value,
+        help="how the gateway's traffic comes to the planes: " + ", ".join(Route) + " (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
 

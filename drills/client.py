@@ -16,12 +16,15 @@ from typing import Any
 import httpx
 import msgspec
 
+from drills.address import Address
 from drills.chat import AnswerReader, request_body
 from drills.clock import Clock
 from drills.events import ArrivalDone, Ending
 from drills.gateways.base import Launch
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import ProbeRequest
+from drills.trust import certificate_of, trusting
+from faults.handshake import Certificate
 from faults.proof import Came, ProbeOutcome
 
 _DETAIL_AT_MOST = 300
@@ -44,6 +47,11 @@ def came_of(error: httpx.HTTPError | httpx.StreamError | httpx.InvalidURL, writt
     if begun:
         return Came.BROKEN
     return Came.RESET if written else Came.REFUSED
+
+
+def _named(to: Address) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Headers and extensions of a request that is sent to loopback in the name of a host."""
+    return ([("host", to.host)], {"sni_hostname": to.host}) if to.host else ([], {})
 
 
 def clean(text: str) -> str:
@@ -180,17 +188,23 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Prober:
     """Sends requests of the tool's own, one connection kept for each address."""
 
-    def __init__(self, clock: Clock, within_s: float) -> None:
+    def __init__(self, clock: Clock, within_s: float, authority: str = "") -> None:
+        """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
         self._within_s = within_s
-        self._client = httpx.AsyncClient(timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
+        trust = trusting(authority) if authority else httpx.create_ssl_context()
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False, verify=trust)  # noqa: S113  the deadline is ours
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-    async def send(self, url: str, request: ProbeRequest) -> Sent:
-        """Send a probe to a base URL and read its whole answer, within the time given at the start."""
+    async def send(self, to: Address, request: ProbeRequest) -> Sent:
+        """Send a probe and read its whole answer, within the time given at the start."""
+        return await self._send(to.url, request, to)
+
+    async def _send(self, url: str, request: ProbeRequest, to: Address) -> Sent:
+        headers, extensions = _named(to)
         sent_s = self._clock.now_s()
         first_token_s: float | None = None
         status: int | None = None
@@ -199,7 +213,11 @@ class Prober:
             async with (
                 asyncio.timeout(self._within_s),
                 self._client.stream(
-                    request.method, url + request.path, headers=list(request.headers), content=request.body
+                    request.method,
+                    url + request.path,
+                    headers=[*request.headers, *headers],
+                    content=request.body,
+                    extensions=extensions,
                 ) as response,
             ):
                 status = response.status_code
@@ -223,7 +241,7 @@ class Prober:
     async def answers(self, url: str) -> bool:
         """Whether a GET of this URL is answered with 200. Refused, broken and timed out mean no."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
-        sent = await self.send(url, nothing)
+        sent = await self._send(url, nothing, Address(0))
         return sent.status == 200 and not sent.error
 
 
@@ -242,22 +260,27 @@ class _Proving:
     def __init__(self, sent_s: float) -> None:
         self.sent_s = sent_s
         self.port = 0
-        self.connected = self.written = False
+        self.connected = self.shaking = self.written = False
         self.came = Came.STOPPED
         self.status: int | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.first_byte_s: float | None = None
         self.body = b""
         self.piece_size: float | None = None
+        self.certificate: Certificate | None = None
         self.detail = ""
         self.to_end = False
         self.stream: Any = None
 
-    async def trace(self, name: str, _info: object) -> None:
-        """Steps as httpx reports them: the request begins to go out; the whole body is there, and the connection is
-        not closed yet, so that its end can be waited for.
+    async def trace(self, name: str, info: Any) -> None:  # noqa: ANN401  what httpcore tells of a step is untyped
+        """Steps as httpx reports them: the TLS handshake begins, and where from; the request begins to go out; the
+        whole body is there, and the connection is not closed yet, so that its end can be waited for.
         """
-        if name.endswith("send_request_headers.started"):
+        if name.endswith("connect_tcp.complete"):
+            self.port = _local_port(info, self.port)
+        elif name.endswith("start_tls.started"):
+            self.shaking = True
+        elif name.endswith("send_request_headers.started"):
             self.written = True
         elif name.endswith("receive_response_body.complete") and self.stream is not None:
             self.piece_size = _piece_size(self.stream)
@@ -274,6 +297,7 @@ class _Proving:
             headers=self.headers,
             body=self.body,
             piece_size=self.piece_size,
+            certificate=self.certificate,
             detail=self.detail,
         )
         return Proof(sent_s=self.sent_s, done_s=done_s, port=self.port, outcome=outcome)
@@ -299,17 +323,19 @@ def _piece_size(stream: Any) -> float | None:  # noqa: ANN401  httpcore's stream
 class FaultProber:
     """Sends probes to legs that may be broken, each on connections of its own, and says exactly what they met."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, authority: str = "") -> None:
+        """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
         fresh = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._client = httpx.AsyncClient(timeout=None, limits=fresh, trust_env=False)  # noqa: S113  the deadline is ours
+        trust = trusting(authority) if authority else httpx.create_ssl_context()
+        self._client = httpx.AsyncClient(timeout=None, limits=fresh, trust_env=False, verify=trust)  # noqa: S113  ours
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-    async def send(self, url: str, request: ProbeRequest, within_s: float, *, to_end: bool = False) -> Proof:
-        """Send a probe to a base URL on loopback. Never raises; a cancelled probe is one that was given up.
+    async def send(self, to: Address, request: ProbeRequest, within_s: float, *, to_end: bool = False) -> Proof:
+        """Send a probe. Never raises; a cancelled probe is one that was given up.
 
         to_end: ask that the connection ends with the answer, and take the probe for done only then.
         """
@@ -317,36 +343,39 @@ class FaultProber:
         seen.to_end = to_end
         try:
             async with asyncio.timeout(within_s):
-                await self._connect(seen, url)
-                await self._exchange(seen, url, request)
+                await self._connect(seen, to.port)
+                await self._exchange(seen, to, request)
         except TimeoutError:
-            seen.came = Came.SILENT if seen.connected else Came.CONNECT_HUNG
+            shaking = seen.shaking and not seen.written
+            seen.came = Came.HANDSHAKE_HUNG if shaking else Came.SILENT if seen.connected else Came.CONNECT_HUNG
         except asyncio.CancelledError:
             seen.came = Came.STOPPED
         except OSError as problem:
             seen.came, seen.detail = Came.REFUSED, clean(problem.strerror or str(problem))
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as problem:
-            seen.came = came_of(problem, seen.written, seen.status is not None)
+            shaking = seen.shaking and not seen.written
+            seen.came = Came.HANDSHAKE_FAILED if shaking else came_of(problem, seen.written, seen.status is not None)
+            seen.certificate = certificate_of(problem)
             seen.detail = clean(f"{type(problem).__name__}: {problem}")
         return seen.proof(self._clock.now_s())
 
-    async def _connect(self, seen: _Proving, url: str) -> None:
+    async def _connect(self, seen: _Proving, port: int) -> None:
         """Connect and close: a socket of ours, since its port tells its hanging connect from those of the gateway."""
-        target = httpx.URL(url)
         with socket.socket() as sock:
             sock.setblocking(False)
             sock.bind(("127.0.0.1", 0))
             seen.port = sock.getsockname()[1]
-            await asyncio.get_running_loop().sock_connect(sock, (target.host, target.port or 80))
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         seen.connected = True
 
-    async def _exchange(self, seen: _Proving, url: str, request: ProbeRequest) -> None:
+    async def _exchange(self, seen: _Proving, to: Address, request: ProbeRequest) -> None:
+        headers, extensions = _named(to)
         async with self._client.stream(
             request.method,
-            url + request.path,
-            headers=[*request.headers, *([("connection", "close")] if seen.to_end else [])],
+            to.url + request.path,
+            headers=[*request.headers, *headers, *([("connection", "close")] if seen.to_end else [])],
             content=request.body,
-            extensions={"trace": seen.trace},
+            extensions={"trace": seen.trace, **extensions},
         ) as response:
             seen.stream = response.extensions.get("network_stream")
             seen.status = response.status_code
@@ -356,3 +385,10 @@ class FaultProber:
                     seen.first_byte_s = self._clock.now_s()
                 seen.body += data
         seen.came = Came.WHOLE if seen.status == 200 else Came.STATUS
+
+
+def _local_port(info: Any, otherwise: int) -> int:  # noqa: ANN401  httpcore's stream, which has no public type
+    """The local port of a connection that has just come about."""
+    stream = info.get("return_value")
+    address = stream.get_extra_info("client_addr") if stream is not None else None
+    return address[1] if address else otherwise

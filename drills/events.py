@@ -12,6 +12,7 @@ import msgspec
 
 from drills.legs import Leg
 from drills.marks import Shape
+from drills.routes import Route
 from faults import shapes
 from faults.base import Connections, Lookups
 
@@ -93,6 +94,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     config_sha256: str
     entry_model: str
     own_checks: bool = False
+    route: Route = Route.REWRITE
     notes: tuple[str, ...]
     legs: tuple[Leg, ...]
     phases: tuple[PhasePlan, ...]

@@ -36,7 +36,8 @@ _POLL_S = 0.01
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """What to keep: the command, its whole environment, and the private folder with its files (path to content).
+    """What to keep: the command, its whole environment, and the private folder with its files (path to content, as text
+    or as bytes).
 
     report_fd: the inherited pipe for reports; None when there are no orders.
     """
@@ -46,6 +47,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     private: str
     files: dict[str, str]
+    blobs: dict[str, bytes] = {}
     report_fd: int | None = None
 
 
@@ -77,11 +79,12 @@ class Did(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _write(keep: Keep) -> None:
-    for name, content in keep.files.items():
+    texts = {name: text.encode() for name, text in keep.files.items()}
+    for name, content in (texts | keep.blobs).items():
         path = Path(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
 
 

@@ -20,11 +20,13 @@ from drills.events import (
     PlaneTrouble,
 )
 from drills.legs import Leg
+from faults.handshake import Certificate
 from faults.planes.control import (
     HEARTBEAT_S,
     Apply,
     Clear,
     Heartbeat,
+    Pem,
     PlaneEvent,
     PlaneLeg,
     PlaneReady,
@@ -139,8 +141,7 @@ class MitmPlane(ChildPlane):
     @classmethod
     async def start(
         cls,
-        legs: Sequence[Leg],
-        upstream: Mapping[str, int],
+        legs: Sequence[PlaneLeg],
         seed: int,
         clock: Clock,
         emit: Callable[[AnyEvent], None],
@@ -150,22 +151,25 @@ class MitmPlane(ChildPlane):
 
         probes: how the ids of the probes begin that prove the faults.
         """
-        spec = PlaneSpec(
-            origin_s=clock.origin_s,
-            seed=seed,
-            probes=probes,
-            legs=tuple(
-                PlaneLeg(
-                    name=leg.name,
-                    provider=leg.provider,
-                    upstream_scheme="http",
-                    upstream_host="127.0.0.1",
-                    upstream_port=upstream[leg.name],
-                )
-                for leg in legs
-            ),
-        )
+        spec = PlaneSpec(origin_s=clock.origin_s, seed=seed, probes=probes, legs=tuple(legs))
         return await cls.begin(spec, clock, emit)
+
+
+def plane_legs(
+    legs: Sequence[Leg], upstream: Mapping[str, int], certificates: Mapping[str, dict[Certificate, Pem]]
+) -> tuple[PlaneLeg, ...]:
+    """The legs as the plane sees them. upstream: each provider's loopback port. certificates: of legs with TLS."""
+    return tuple(
+        PlaneLeg(
+            name=leg.name,
+            provider=leg.provider,
+            upstream_scheme="http",
+            upstream_host="127.0.0.1",
+            upstream_port=upstream[leg.name],
+            certificates=certificates.get(leg.name, {}),
+        )
+        for leg in legs
+    )
 
 
 class ToxiPlane(ChildPlane):

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from drills import providers
+from drills.address import Address
 from drills.client import Callers, Prober, clean
 from drills.clock import Clock
 from drills.events import Ending, Probe, Via
@@ -27,11 +28,17 @@ def new_mark() -> Mark:
 
 
 async def check_legs(
-    prober: Prober, legs: Sequence[Leg], direct: Mapping[str, str], plane: Mapping[str, str], emit: Emit, *, pairs: int
+    prober: Prober,
+    legs: Sequence[Leg],
+    direct: Mapping[str, Address],
+    plane: Mapping[str, Address],
+    emit: Emit,
+    *,
+    pairs: int,
 ) -> None:
     """Probe every leg, alternating between straight to it and through the plane, whole and streamed.
 
-    `direct` and `plane` give each leg's base URL. Legs are probed side by side, each one request at a time.
+    `direct` and `plane` say where each leg listens. Legs are probed side by side, each one request at a time.
     """
 
     async def one_leg(leg: Leg) -> None:
@@ -43,10 +50,10 @@ async def check_legs(
     await asyncio.gather(*(one_leg(leg) for leg in legs))
 
 
-async def _probe(prober: Prober, leg: Leg, via: Via, url: str, stream: bool) -> Probe:
+async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool) -> Probe:
     provider = providers.get(leg.provider)
     mark = new_mark()
-    sent = await prober.send(url, provider.probe(leg.model, mark.prompt(), stream))
+    sent = await prober.send(to, provider.probe(leg.model, mark.prompt(), stream))
     error = sent.error
     if not error and sent.status != 200:
         error = f"status {sent.status}: {clean(sent.body[:300].decode(errors='replace'))}"

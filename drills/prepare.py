@@ -8,17 +8,21 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from drills import gateways, providers, toxiproxy_install
+from drills import gateways, providers, routing, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
 from drills.gateways import command
 from drills.gateways.base import Discovery, Gateway
 from drills.plan import Plan, make
+from drills.ports import check_port
 from drills.problems import UsageProblem
-from drills.run import Job, check_port
+from drills.routing.base import Planned, RouteKind
+from drills.run import Job
 from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
+from drills.targets import resolve
 from faults.base import kinds
 
 
@@ -29,24 +33,42 @@ def gateway_of(name: str) -> Gateway:
     return gateways.get(name)
 
 
-def _planned(args: argparse.Namespace, seed: int, nonce: str) -> tuple[Scenario, Gateway, Discovery, Plan]:
-    scenario = load(args.scenario)
+class Prepared(NamedTuple):
+    """What was asked for, found and planned, before anything is installed or started."""
+
+    scenario: Scenario
+    gateway: Gateway
+    route: RouteKind
+    found: Discovery
+    plan: Plan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know first."""
+        return (*self.found.notes, *self.route.notes(self.found), *self.plan.warnings)
+
+
+def _prepared(args: argparse.Namespace, scenario: Scenario, seed: int, nonce: str) -> Prepared:
     gateway = gateway_of(args.gateway or scenario.gateway)
+    route = routing.get(args.route)
     found = gateway.discover(args.config, args.model)
-    plan = make(scenario, found.legs, seed, nonce, getattr(args, "no_faults", False))
-    return scenario, gateway, found, plan
+    without_faults = getattr(args, "no_faults", False)
+    targets = () if without_faults else resolve(scenario, found.legs)
+    if problems := list(route.problems(Planned(gateway, found, targets))):
+        raise UsageProblem(problems)
+    return Prepared(scenario, gateway, route, found, make(scenario, found.legs, seed, nonce, without_faults))
 
 
 def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> Job:
     """All that a run needs, the gateway installed. Raises `UsageProblem`."""
     scenario = load(args.scenario)
     seed = next((seed for seed in (args.seed, scenario.seed) if seed is not None), secrets.randbelow(2**32))
-    scenario, gateway, found, plan = _planned(args, seed, nonce)
+    scenario, gateway, route, found, plan = prepared = _prepared(args, scenario, seed, nonce)
     if args.port is not None:
         check_port(args.port)
     toxiproxy = toxiproxy_for(plan, say)
     version = gateway.prepare(say)
-    for note in (*found.notes, *plan.warnings):
+    for note in prepared.notes:
         say(f"note: {note}")
     return Job(
         scenario=scenario,
@@ -54,6 +76,8 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
         plan=plan,
         gateway=gateway,
         gateway_version=version,
+        route=route,
+        notes=prepared.notes,
         seed=seed,
         folder=make_folder(args.out, Path(scenario.file).stem, gateway.name),
         port=args.port,
@@ -74,12 +98,13 @@ def toxiproxy_for(plan: Plan, say: Callable[[str], None]) -> str:
 
 def plan_text(args: argparse.Namespace) -> str:
     """What a run would do, for people or as JSON."""
-    scenario, gateway, found, plan = _planned(args, args.seed, "plan")
+    scenario, gateway, route, found, plan = prepared = _prepared(args, load(args.scenario), args.seed, "plan")
     if args.json:
         return json.dumps(
             {
                 "scenario": scenario.name,
                 "gateway": gateway.name,
+                "route": route.name,
                 "entry_model": found.entry_model,
                 "legs": [{key: getattr(leg, key) for key in leg.__struct_fields__} for leg in found.legs],
                 "phases": [
@@ -88,11 +113,11 @@ def plan_text(args: argparse.Namespace) -> str:
                 "faults": [{"id": f.id, "kind": f.kind, "legs": f.legs, "selector": f.selector} for f in plan.faults],
                 "arrivals": len(plan.arrivals),
                 "duration_s": plan.duration_s,
-                "notes": [*found.notes, *plan.warnings],
+                "notes": list(prepared.notes),
             },
             indent=2,
         )
-    lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}"]
+    lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}, route {route.name}"]
     lines.append(f"callers ask for {found.entry_model!r}; the legs, in the order in which the gateway uses them:")
     for leg in found.legs:
         region = f" {leg.region}" if leg.region else ""
@@ -106,7 +131,7 @@ def plan_text(args: argparse.Namespace) -> str:
         lines += [
             f"            {faults[id_].kind} on {', '.join(faults[id_].legs) or 'the gateway'}" for id_ in phase.faults
         ]
-    lines += ["", *(f"note: {note}" for note in (*found.notes, *plan.warnings))]
+    lines += ["", *(f"note: {note}" for note in prepared.notes)]
     return "\n".join(lines).rstrip()
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 
 from drills import providers
+from drills.address import Reach
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
@@ -87,20 +88,20 @@ class Prover:
     def __init__(
         self,
         legs: Sequence[Leg],
-        plane: Mapping[str, str],
+        reach: Reach,
         clock: Clock,
         emit: Emit,
         secret: str,
         timing: Timing,
     ) -> None:
         self._legs = {leg.name: leg for leg in legs}
-        self._plane = plane
+        self._addresses = reach.addresses
         self._clock = clock
         self._emit = emit
         self._secret = secret
         self._words = max(timing.words, DEFAULT_WORDS)
         self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
-        self._prober = FaultProber(clock)
+        self._prober = FaultProber(clock, reach.authority)
         self._usual_s: dict[tuple[str, bool], float] = {}
         self._on: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
         self._owed: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
@@ -221,7 +222,7 @@ class Prover:
         provider = providers.get(self._legs[leg].provider)
         mark = Mark(self._secret + secrets.token_hex(8 - _SECRET_BYTES), self._words)
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
-        proof = await self._prober.send(self._plane[leg], request, within_s, to_end=way.to_end)
+        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, stream))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")

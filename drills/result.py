@@ -11,6 +11,7 @@ import msgspec
 
 from drills.events import HowTried, PhasePlan
 from drills.legs import Leg
+from drills.routes import Route
 
 RESULT_SCHEMA = "failover-drill/result/1"
 
@@ -50,13 +51,16 @@ class ScenarioPart(_Part, frozen=True, kw_only=True):
 
 
 class GatewayPart(_Part, frozen=True, kw_only=True):
-    """What was under test. config_sha256: of the user's config, byte for byte."""
+    """What was under test. config_sha256: of the user's config, byte for byte. route: how its
+    traffic came to the planes.
+    """
 
     name: str
     version: str
     config_file: str
     config_sha256: str
     entry_model: str
+    route: Route = Route.REWRITE
 
 
 class ProofPart(_Part, frozen=True, kw_only=True):

@@ -10,19 +10,18 @@ import asyncio
 import contextlib
 import os
 import platform
-import random
 import re
 import secrets
 import signal
-import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from drills import __version__
+from drills.address import Address
 from drills.children import Child, ChildLostError
 from drills.client import Callers, Prober
 from drills.clock import Clock
@@ -44,10 +43,12 @@ from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.load import drive
 from drills.plan import Plan
-from drills.planes import FaultPlane, MitmPlane, ToxiPlane
+from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs
+from drills.ports import lasting_port
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
+from drills.routing.base import RouteKind, Scene
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from drills.until import Progress
@@ -74,9 +75,12 @@ class Job:
     plan: Plan
     gateway: Gateway
     gateway_version: str
+    route: RouteKind
     seed: int
     folder: Path
     port: int | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should know before they read anything else."""
     toxiproxy: str = ""
     """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
 
@@ -151,7 +155,8 @@ class _Run:
             config_sha256=job.found.config_sha256,
             entry_model=job.found.entry_model,
             own_checks=job.found.own_checks,
-            notes=(*job.found.notes, *job.plan.warnings),
+            route=job.route.name,
+            notes=job.notes,
             legs=job.found.legs,
             phases=job.plan.phases,
             faults=job.plan.faults,
@@ -174,9 +179,18 @@ class _Run:
         self._say("starting the simulated providers and the fault plane")
         direct = await stack.enter_async_context(self._simulator())
         secret = new_secret()
-        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, secret)
+        scene = Scene(
+            gateway=job.gateway,
+            found=job.found,
+            port=job.port if job.port is not None else lasting_port(),
+            private=Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}",
+            clock=clock,
+            emit=self.emit,
+        )
+        way = job.route.begin(scene)
+        legs = plane_legs(job.found.legs, direct, way.certificates())
+        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, secret)
         stack.push_async_callback(plane.end)
-        direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
         planes: dict[str, FaultPlane] = {"mitm": plane}
         ports = dict(plane.ports)
         if wired := {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}:
@@ -185,14 +199,16 @@ class _Run:
             stack.push_async_callback(toxi.end)
             planes["toxi"] = toxi
             ports |= toxi.ports
-        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
             planes["process"] = gateway
-        launch = await self._start_gateway(stack, plane_urls, gateway)
+        launch = await stack.enter_async_context(way.open(ports))
+        await self._start_gateway(stack, launch, scene.private, gateway)
         callers = Callers(launch, job.found.entry_model, clock)
         stack.push_async_callback(callers.close)
-        prober = Prober(clock, PROBE_WITHIN_S)
+        reach = way.reach(ports)
+        straight = {name: Address(port) for name, port in direct.items()}
+        prober = Prober(clock, PROBE_WITHIN_S, reach.authority)
         stack.push_async_callback(prober.aclose)
         self._say("checking that every leg and the gateway are healthy")
         probes: list[Probe] = []
@@ -201,19 +217,20 @@ class _Run:
             probes.append(probe)
             self.emit(probe)
 
-        await check_legs(prober, job.found.legs, direct_urls, plane_urls, keep, pairs=PAIRS)
+        await check_legs(prober, job.found.legs, straight, reach.addresses, keep, pairs=PAIRS)
         await check_gateway(callers, clock, keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
         load = job.scenario.load
         timing = Timing(load.words, job.scenario.providers.tokens_per_s)
-        prover = Prover(job.found.legs, plane_urls, clock, self.emit, secret, timing)
+        prover = Prover(job.found.legs, reach, clock, self.emit, secret, timing)
         stack.push_async_callback(prover.aclose)
         prover.healthy(job.plan.faults, probes)
-        await self._timeline(planes, callers, prover)
-        if not any(one.lost.is_set() for one in planes.values()):
-            await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
+        losses = [way.lost, *(one.lost for one in planes.values())]
+        await self._timeline(planes, callers, prover, losses)
+        if not any(lost.is_set() for lost in losses):
+            await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
 
     @contextlib.asynccontextmanager
     async def _simulator(self) -> AsyncIterator[dict[str, int]]:
@@ -231,17 +248,19 @@ class _Run:
             await child.end()
 
     async def _start_gateway(
-        self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
-    ) -> Launch:
+        self, stack: contextlib.AsyncExitStack, launch: Launch, private: Path, plane: GatewayPlane
+    ) -> None:
         job = self._job
-        port = job.port if job.port is not None else lasting_port()
-        private = Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}"
-        launch = job.gateway.launch(job.found, leg_urls, port, private)
         self._redactor.learn(launch.secrets)
         self._say(f"starting {job.gateway.name} {job.gateway_version}")
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="starting"))
         keep = Keep(
-            argv=launch.argv, env=launch.env, cwd=launch.cwd or str(private), private=str(private), files=launch.files
+            argv=launch.argv,
+            env=launch.env,
+            cwd=launch.cwd or str(private),
+            private=str(private),
+            files=launch.files,
+            blobs=launch.blobs,
         )
         child = await plane.start(job.gateway.name, keep)
         stack.push_async_callback(self._stop_gateway, plane, child)
@@ -254,7 +273,6 @@ class _Run:
         child.listen(self._write_log, on_end)
         await self._until_ready(launch, ended)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
-        return launch
 
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
         await plane.end()
@@ -284,7 +302,9 @@ class _Run:
         errors = [line for line in said if _ERROR.match(line)]
         return (errors or said or ["it said nothing"])[-1][:500]
 
-    async def _timeline(self, planes: Mapping[str, FaultPlane], callers: Callers, prover: Prover) -> None:
+    async def _timeline(
+        self, planes: Mapping[str, FaultPlane], callers: Callers, prover: Prover, losses: Sequence[asyncio.Event]
+    ) -> None:
         job, clock = self._job, self._clock
         start_s = clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
@@ -292,7 +312,7 @@ class _Run:
         load = asyncio.create_task(
             drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit, over)
         )
-        lost = asyncio.create_task(_any_lost(planes))
+        lost = asyncio.create_task(_any_of(losses))
         steps = asyncio.create_task(self._steps(planes, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -353,9 +373,9 @@ class _Run:
         return max(0.0, due_s - self._clock.now_s())
 
 
-async def _any_lost(planes: Mapping[str, FaultPlane]) -> None:
-    """Return when one of the planes is lost."""
-    waiting = [asyncio.create_task(plane.lost.wait()) for plane in planes.values()]
+async def _any_of(events: Sequence[asyncio.Event]) -> None:
+    """Return when one of these has happened."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -388,42 +408,3 @@ def run(job: Job, observe: Observer, say: Say) -> None:
     """
     (job.folder / SCENARIO_FILE).write_text(job.scenario.text, encoding="utf-8")
     asyncio.run(_run_until_signal(job, observe, say))
-
-
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def lasting_port() -> int:
-    """A loopback port that is free now and, where possible, stays so while nobody listens on it.
-
-    The kernel gives the ports of a certain range to outgoing connections: one of those could sit on the port of a
-    gateway that is being restarted. Source: ip(7), ip_local_port_range.
-    """
-    try:
-        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError):
-        return free_port()
-    for _ in range(50):
-        port = random.randrange(10_000, first) if first > 11_000 else 0
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            found: int = sock.getsockname()[1]
-            return found
-    return free_port()
-
-
-def check_port(port: int) -> None:
-    """Raise `UsageProblem` when a loopback port cannot be listened on."""
-    if not 1 <= port <= 65535:
-        raise UsageProblem(f"port {port} does not exist; allowed: 1 to 65535")
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UsageProblem(f"port {port} on 127.0.0.1 cannot be used: {error.strerror}") from error

@@ -20,6 +20,7 @@ from typing import ClassVar
 import msgspec
 
 from drills.providers.base import ErrorKind
+from faults.handshake import Handshake
 from faults.proof import Came, ProbeOutcome
 
 
@@ -43,31 +44,6 @@ class Lookups(enum.StrEnum):
     """The name server says that it failed."""
     SILENT = "silent"
     """The name server says nothing."""
-
-
-class Certificate(enum.StrEnum):
-    """What a leg shows in a TLS handshake, to clients that trust nothing but the authority of the run."""
-
-    GOOD = "good"
-    EXPIRED = "expired"
-    """For the right host, by the right authority, and a day too old."""
-    WRONG_HOST = "wrong_host"
-    """By the right authority, for a host that nobody asked for."""
-    SELF_SIGNED = "self_signed"
-    """For the right host, signed with its own key: by no authority that anybody knows."""
-
-
-class Handshake(msgspec.Struct, frozen=True, kw_only=True):
-    """What a leg does in the TLS handshakes of its connections.
-
-    answered: whether it says anything after the TCP connection was accepted.
-    """
-
-    answered: bool = True
-    certificate: Certificate = Certificate.GOOD
-
-
-USUAL_HANDSHAKE = Handshake()
 
 
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +219,12 @@ class Fault:
         name server can carry that out: see `Lookups`.
         """
         return Lookups.ANSWERED
+
+    def handshake(self) -> Handshake | None:
+        """What the fault makes of the TLS handshakes of the leg while it is on; None when it does not touch them. With
+        one, every open connection is reset when the fault begins, so that each request needs a handshake.
+        """
+        return None
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""

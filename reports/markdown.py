@@ -46,6 +46,7 @@ def _head(result: Result) -> str:
             [
                 ("gateway", markdown(f"{result.gateway.name} {result.gateway.version}")),
                 ("config", f"{markdown(result.gateway.config_file)}, sha256 `{result.gateway.config_sha256}`"),
+                ("route", markdown(result.gateway.route)),
                 ("scenario", f"{markdown(result.scenario.file)}, sha256 `{result.scenario.sha256}`"),
                 ("started", f"{markdown(result.started_at)}, ran {result.duration_s:.1f} s"),
                 ("seed", str(result.seed)),

@@ -28,10 +28,26 @@ RUNNER = {
     "drills.children",
     "drills.screen",
     "drills.files",
+    "drills.authority",
+    "drills.trust",
+    "drills.ports",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
-    *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
+    *(
+        "marks",
+        "legs",
+        "address",
+        "routes",
+        "plan",
+        "outcomes",
+        "ledger",
+        "switchover",
+        "failback",
+        "measure",
+        "verdict",
+        "result",
+    ),
     *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
 )
 

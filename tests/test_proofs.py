@@ -14,6 +14,7 @@ from calibration.story import history, proof
 from plane_harness import Bench, bench
 from test_scenario import SETTINGS, timeline
 
+from drills.address import Address, Reach
 from drills.checks.fault_proof import CHECK
 from drills.client import came_of
 from drills.clock import Clock
@@ -229,14 +230,14 @@ def probe(leg: str, stream: bool) -> Probe:
 def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = True) -> list[FaultProof]:
     """Put faults on (each with its id at the plane), and off again after their probes; what the prover says."""
     found: list[FaultProof] = []
-    urls = {name: f"http://127.0.0.1:{port}" for name, port in on.plane.ports.items()}
+    reach = Reach(addresses={name: Address(port) for name, port in on.plane.ports.items()})
     there = [
         Leg(name=name, role=None, provider=dialect, vendor="", model="gpt-4o", cloud="")
         for name, dialect in on.dialects.items()
     ]
 
     async def run() -> None:
-        prover = Prover(there, urls, Clock(), found.append, "0123456789", Timing(12, 200.0))
+        prover = Prover(there, reach, Clock(), found.append, "0123456789", Timing(12, 200.0))
         prover.healthy([fault for _, fault in faults], [probe(leg, s) for leg in on.dialects for s in (False, True)])
         for _, fault in faults:
             prover.began(fault, 1.0)

@@ -30,8 +30,8 @@ QUIET_S = 0.3
 class RelayProcess(Lines):
     """A running relay, and the hosts of no leg that it told of."""
 
-    def __init__(self, tls: dict[str, int], plain: dict[str, int] | None = None) -> None:
-        super().__init__("faults.planes.relay", RelaySpec(origin_s=0.0, tls=tls, plain=plain or {}))
+    def __init__(self, hosts: dict[str, int]) -> None:
+        super().__init__("faults.planes.relay", RelaySpec(origin_s=0.0, hosts=hosts))
         self.port = msgspec.json.decode(self.first, type=RelayReady).port
         self.others: list[HostTried] = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -49,9 +49,9 @@ class RelayProcess(Lines):
 
 
 @contextmanager
-def relaying(tls: dict[str, int], plain: dict[str, int] | None = None) -> Iterator[RelayProcess]:
+def relaying(hosts: dict[str, int]) -> Iterator[RelayProcess]:
     """A relay that is gone after the block."""
-    relay = RelayProcess(tls, plain)
+    relay = RelayProcess(hosts)
     try:
         yield relay
     finally:
@@ -69,8 +69,7 @@ def rig() -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def relay(rig: Bench) -> Iterator[RelayProcess]:
     """A relay that knows each leg by its host."""
-    plain = {f"{host_of(leg)}:80": port for leg, port in rig.plane.ports.items()}
-    with relaying({f"{host_of(leg)}:443": port for leg, port in rig.plane.ports.items()}, plain) as found:
+    with relaying({f"{host_of(leg)}:{at}": port for leg, port in rig.plane.ports.items() for at in (443, 80)}) as found:
         yield found
 
 
@@ -112,9 +111,7 @@ def test_each_host_leads_to_its_leg(rig: Bench, relay: RelayProcess) -> None:
             for stream in (False, True, False):
                 asked = whole(found, leg, stream=stream)
                 assert rig.plane.attempt(asked.id)[1].result is AttemptResult.ANSWERED
-    assert Request.of(b"CONNECT API.OpenAI.com.:443 HTTP/1.1\r\n\r\n", b"") == Request(
-        "https", "api.openai.com:443", b""
-    )
+    assert Request.of(b"CONNECT API.OpenAI.com.:443 HTTP/1.1\r\n\r\n", b"") == Request(True, "api.openai.com:443", b"")
 
 
 def test_plain_http_goes_to_its_leg_too(rig: Bench, relay: RelayProcess) -> None:
@@ -138,18 +135,18 @@ def test_what_is_passed_on_is_what_came_but_for_the_proxys_part() -> None:
         b"\r\nProxy-Authorization: Basic c2VjcmV0\r\nConnection: keep-alive\r\nX-Connection: kept\r\n\r\n"
     )
     assert Request.of(head, b"body\r\n\r\n") == Request(
-        "http",
+        False,
         "gateway.internal:80",
         b"POST /v1/chat?a=b HTTP/1.1\r\nHost: gateway.internal\r\nX-Connection: kept\r\nconnection: close\r\n\r\n"
         b"body\r\n\r\n",
     )
     assert Request.of(b"GET http://a HTTP/1.1\r\n\r\n", b"") == Request(
-        "http", "a:80", b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n"
+        False, "a:80", b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n"
     )
     assert Request.of(b"GET /path HTTP/1.1\r\n\r\n", b"") is None
     assert Request.of(b"nonsense\r\n\r\n", b"") is None
     odd = Request.of("CONNECT leg.example:\u00b2 HTTP/1.1\r\n\r\n".encode("latin-1"), b"")
-    assert odd == Request("https", "leg.example:\u00b2:443", b"")
+    assert odd == Request(True, "leg.example:\u00b2:443", b"")
 
 
 # with a fault
@@ -335,7 +332,7 @@ def test_hostile_names_are_told_in_plain_letters_and_not_without_end() -> None:
 def test_a_leg_of_the_tests_own_sees_what_the_client_sent() -> None:
     """Plain HTTP with a body that comes in two parts, the first before the leg was reached."""
     upstream = Upstream(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", keep=False)
-    with relaying({}, {"plain.example:8080": upstream.port}) as found:
+    with relaying({"plain.example:8080": upstream.port}) as found:
         head = b"POST http://plain.example:8080/v1 HTTP/1.1\r\nhost: plain.example:8080\r\ncontent-length: 6\r\n\r\n"
         with found.says(head + b"abc") as sock:
             sock.sendall(b"def")

@@ -13,7 +13,7 @@ import pytest
 
 from drills.authority import Authority
 from drills.wires import pool
-from faults.base import Certificate
+from faults.handshake import Certificate
 from faults.planes.tls import contexts
 
 AUTHORITY = Authority()

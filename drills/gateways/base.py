@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from drills.legs import Leg
+from drills.problems import Problem
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +22,10 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     entry_model: the model name that the load asks the gateway for.
     legs: in the order in which the gateway would use them, then legs that no fallback leads to (role None).
     config_sha256: hex digest of the user's config file, byte for byte.
-    notes: what a person should know (which entry was chosen and why, parts of the config a drill leaves out).
+    notes: what a person should know (which entry was chosen and why).
+    left_out: what the private copy of the config leaves out, on the route that makes one; one sentence each.
+    kept: what cannot work in a drill and stays in the config, on the routes that leave it alone; one sentence each.
+    past_proxies: what in the config would lead out of this machine past any proxy (a database), or past the drill's.
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
     """
 
@@ -30,15 +34,19 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_file: str
     config_sha256: str
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    past_proxies: tuple[Problem, ...] = ()
     own_checks: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """How to start the gateway. `env` is the whole environment. Paths are absolute.
 
-    files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
-    before the start and deletes after it. ready_path: answers 200 when the gateway is ready. chat_path: where the
-    load posts OpenAI chat completions. request_headers: sent with each request of the load (credentials).
+    files, blobs: private files (path -> content, as text or as bytes) that the runner writes with mode 0600 into the
+    run's private folder before the start and deletes after it. ready_path: answers 200 when the gateway is ready.
+    chat_path: where the load posts OpenAI chat completions. request_headers: sent with each request of the load
+    (credentials).
     claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
     secrets: values that must never be written anywhere.
     """
@@ -51,6 +59,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     chat_path: str
     request_headers: tuple[tuple[str, str], ...]
     files: dict[str, str] = msgspec.field(default_factory=dict)
+    blobs: dict[str, bytes] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
     start_timeout_s: float = 60.0

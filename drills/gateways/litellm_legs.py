@@ -153,7 +153,7 @@ def _notes(config: Config, entry: str, asked: bool, legs: Sequence[tuple[Leg, De
     for deployment in config.deployments:
         if deployment.found is None:
             provider = deployment.provider or "unknown"
-            yield f"{deployment.place}: {deployment.group!r} is left out: a drill does not speak {provider!r}"
+            yield f"{deployment.place}: {deployment.group!r} is no leg: a drill does not speak {provider!r}"
 
 
 def _why(config: Config, entry: str, asked: bool) -> str:

@@ -18,7 +18,7 @@ from drills.events import (
     LookupFailed,
     PlaneTrouble,
 )
-from faults.base import Certificate
+from faults.handshake import Certificate
 from faults.shapes import Shape
 
 LEASE_S = 3.0
@@ -84,14 +84,10 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelaySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What the relay is started with: the loopback port behind each host, by `host:port` in lower case.
-
-    tls: for CONNECT. plain: for requests of http:// addresses.
-    """
+    """What the relay is started with. hosts: the loopback port behind each, by `host:port` in lower case."""
 
     origin_s: float
-    tls: dict[str, int]
-    plain: dict[str, int] = {}
+    hosts: dict[str, int]
 
 
 class RelayReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="relay_ready"):

@@ -21,7 +21,8 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 
-from faults.base import USUAL_HANDSHAKE, Connections, Handshake
+from faults.base import Connections
+from faults.handshake import USUAL_HANDSHAKE, Handshake
 from faults.planes.connects import Endpoint
 from faults.planes.gated import GatedWriter, WatchedReader
 from faults.planes.tls import Contexts, Door

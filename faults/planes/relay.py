@@ -39,9 +39,12 @@ _REASONS = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway", 504: "Gate
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What the first line of a connection asks for. `onward`: what the leg is to be sent first."""
+    """What the first line of a connection asks for: a tunnel, or one request that is passed on in plain HTTP.
 
-    scheme: str
+    onward: what the leg is to be sent first.
+    """
+
+    tunnel: bool
     authority: str
     onward: bytes
 
@@ -54,7 +57,7 @@ class Request(msgspec.Struct, frozen=True):
             return None
         method, target, version = words
         if method == "CONNECT":
-            return cls("https", _authority(target, 443), rest)
+            return cls(True, _authority(target, 443), rest)
         if not target.lower().startswith("http://"):
             return None
         try:
@@ -66,7 +69,7 @@ class Request(msgspec.Struct, frozen=True):
         # One request for each connection: the next one may be for another host.
         kept = _HOP_BY_HOP.sub(b"", b"\r\n" + fields).removesuffix(b"\r\n\r\n") + b"\r\nconnection: close\r\n\r\n"
         onward = f"{method} {path} {version}".encode("latin-1") + kept + rest
-        return cls("http", _authority(parts.netloc.rpartition("@")[2], 80), onward)
+        return cls(False, _authority(parts.netloc.rpartition("@")[2], 80), onward)
 
 
 def _authority(text: str, default_port: int) -> str:
@@ -216,7 +219,7 @@ class _Caller(_Side):
             leg.reset()
             return
         leg.other, self.other = self, leg
-        if request.scheme == "https":
+        if request.tunnel:
             self.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.transport.resume_reading()
         held, self._head = request.onward + self._head, b""
@@ -241,8 +244,7 @@ class Relay:
 
     def port_of(self, request: Request) -> int | None:
         """The loopback port behind a host; None, and a report, when it belongs to no leg."""
-        table = self._spec.tls if request.scheme == "https" else self._spec.plain
-        port = table.get(request.authority)
+        port = self._spec.hosts.get(request.authority)
         if port is None:
             self._report(request)
         return port
