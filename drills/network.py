@@ -16,6 +16,7 @@ import msgspec
 from drills.children import Child, ChildLostError
 from drills.clock import Clock
 from drills.events import MORE_HOSTS, HostTried, HowTried, PlaneTrouble
+from drills.ground import Ground
 
 _READY_WITHIN_S = 10.0
 _NAMESPACES = 3
@@ -69,7 +70,9 @@ def forbidden() -> str:
 
 
 class PrivateNetwork:
-    """A private network: nothing in it but what is started inside, whatever its processes try to reach."""
+    """A private network: nothing in it but what is started inside, whatever its processes try to reach. `lost` is set
+    when no more sockets of it can be had.
+    """
 
     def __init__(
         self, child: Child, channel: socket.socket, hosts: Mapping[str, str], clock: Clock, emit: Callable[..., None]
@@ -81,6 +84,7 @@ class PrivateNetwork:
         self._emit = emit
         self._waiting: deque[asyncio.Future[socket.socket]] = deque()
         self._gone = ""
+        self.lost = asyncio.Event()
         self.namespaces: tuple[int, ...] = ()
 
     @classmethod
@@ -134,6 +138,11 @@ class PrivateNetwork:
         self._channel.send(kind)
         return await wanted
 
+    @property
+    def ground(self) -> Ground:
+        """What a run needs of it."""
+        return Ground(namespaces=self.namespaces, tcp=self.tcp, udp=self.udp)
+
     async def end(self) -> None:
         """Let the network go: it ends with the last process in it."""
         self._lose("the private network has ended")
@@ -165,6 +174,7 @@ class PrivateNetwork:
         if self._gone:
             return
         self._gone = why
+        self.lost.set()
         asyncio.get_running_loop().remove_reader(self._channel)
         self._channel.close()
         for wanted in self._waiting:

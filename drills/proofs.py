@@ -25,7 +25,7 @@ from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer
-from faults.base import Fault, kinds
+from faults.base import Fault, Lookups, kinds
 from faults.proof import Came, ProbeOutcome
 
 QUIET_S = 1.2
@@ -56,10 +56,13 @@ class Timing:
 
 
 class _Way(NamedTuple):
-    """How a fault is probed: with a streamed answer or not, and whether the end of the connection is waited for."""
+    """How a fault is probed: with a streamed answer or not, whether the end of the connection is waited for, and
+    whether the name of the leg's host is looked up first.
+    """
 
     stream: bool
     to_end: bool
+    by_name: bool
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,13 @@ class Prover:
     ) -> None:
         self._legs = {leg.name: leg for leg in legs}
         self._addresses = reach.addresses
+        self._names = reach.names
         self._clock = clock
         self._emit = emit
         self._secret = secret
         self._words = max(timing.words, DEFAULT_WORDS)
         self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
-        self._prober = FaultProber(clock, reach.authority)
+        self._prober = FaultProber(clock, reach.authority, reach.ground)
         self._usual_s: dict[tuple[str, bool], float] = {}
         self._on: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
         self._owed: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
@@ -222,7 +226,8 @@ class Prover:
         provider = providers.get(self._legs[leg].provider)
         mark = Mark(self._secret + secrets.token_hex(8 - _SECRET_BYTES), self._words)
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
-        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end)
+        name = self._names[leg] if way.by_name else ""
+        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end, name=name)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, stream))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
@@ -260,7 +265,7 @@ class Prover:
 
 def _way(plan: FaultPlan) -> _Way:
     fault = _fault(plan)
-    return _Way(fault.probe_streams, fault.probe_closes)
+    return _Way(fault.probe_streams, fault.probe_closes, fault.lookups() is not Lookups.ANSWERED)
 
 
 def _fault(plan: FaultPlan) -> Fault:

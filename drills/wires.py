@@ -11,13 +11,12 @@ import contextlib
 import select
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpcore
 
-Sockets = Callable[[], Awaitable[socket.socket]]
-"""Makes a TCP socket that does not block. Raises `OSError`."""
+from drills.ground import Sockets
 
 _KEPT_S = 5.0
 """How long an idle connection is kept: httpx's own default."""

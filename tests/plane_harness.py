@@ -97,7 +97,7 @@ class PlaneProcess(Lines):
                 upstream_port=port,
                 certificates=authority.issue([hosts[name]]) if authority else {},
                 listen=there[name][1] if name in there else None,
-                names=(hosts[name],) if name in there else (),
+                names={hosts[name]: there[name][1][0]} if name in there else {},
             )
             for name, (dialect, port) in upstream.items()
         )

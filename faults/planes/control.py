@@ -41,7 +41,8 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A leg as a plane sees it: its dialect, and where its provider listens.
 
     listen: the address and port at which the plane stands for it in a private network; None for any loopback port.
-    names: the host names that lead there, in lower case; with any, the plane is the network's name server.
+    names: the host names that lead there, in lower case, with the address of each; with any, the plane is the
+    network's name server.
     certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
     """
 
@@ -51,7 +52,7 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     upstream_host: str
     upstream_port: int
     listen: tuple[str, int] | None = None
-    names: tuple[str, ...] = ()
+    names: dict[str, str] = {}
     certificates: dict[Certificate, Pem] = {}
 
 

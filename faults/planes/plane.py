@@ -67,7 +67,7 @@ class Plane:
                 legs.setdefault(name, []).append(leg.name)
         if not legs:
             return
-        addresses = {name: leg.listen[0] for leg in self._spec.legs for name in leg.names if leg.listen is not None}
+        addresses = {name: address for leg in self._spec.legs for name, address in leg.names.items()}
 
         def meets(name: str) -> Meets:
             state, faults = self._board.lookups(legs[name])
