@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 import sys
 from typing import Any
@@ -21,9 +22,13 @@ from drills.chat import AnswerReader, request_body
 from drills.clock import Clock
 from drills.events import ArrivalDone, Ending
 from drills.gateways.base import Launch
+from drills.ground import OUTSIDE, Ground
+from drills.lookup import Lookup
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import ProbeRequest
 from drills.trust import certificate_of, trusting
+from drills.wires import pool
+from faults.base import Lookups
 from faults.handshake import Certificate
 from faults.proof import Came, ProbeOutcome
 
@@ -54,6 +59,14 @@ def _named(to: Address) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     return ([("host", to.host)], {"sni_hostname": to.host}) if to.host else ([], {})
 
 
+def _transport(ground: Ground, trust: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(verify=trust, limits=limits)
+    if ground.tcp is not None:  # httpx has no public way to say on which sockets it stands
+        most, kept = limits.max_connections, limits.max_keepalive_connections
+        transport._pool = pool(ground.tcp, trust, most=most, kept=kept)  # noqa: SLF001
+    return transport
+
+
 def clean(text: str) -> str:
     """A short, printable piece of text from outside."""
     return _CONTROL.sub(" ", text)[:_DETAIL_AT_MOST].strip()
@@ -80,8 +93,9 @@ class _Exchange:
 class Callers:
     """Sends requests to the gateway as its callers do."""
 
-    def __init__(self, launch: Launch, model: str, clock: Clock) -> None:
+    def __init__(self, launch: Launch, model: str, clock: Clock, ground: Ground = OUTSIDE) -> None:
         self.clock = clock
+        self._ground = ground
         self._model, self._fields = model, launch.request_fields
         self._url = launch.base_url + launch.chat_path
         self._claim_header, self._claims = launch.claim_header, launch.claims
@@ -103,7 +117,7 @@ class Callers:
         """
         if self._idle:
             return self._idle.pop()
-        transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=httpx.Limits(max_connections=1))
+        transport = _transport(self._ground, self._tls, httpx.Limits(max_connections=1))
         lane = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
         self._lanes.append(lane)
         return lane
@@ -190,12 +204,13 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Prober:
     """Sends requests of the tool's own, one connection kept for each address."""
 
-    def __init__(self, clock: Clock, within_s: float, authority: str = "") -> None:
+    def __init__(self, clock: Clock, within_s: float, authority: str = "", ground: Ground = OUTSIDE) -> None:
         """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
         self._within_s = within_s
         trust = trusting(authority) if authority else httpx.create_ssl_context()
-        self._client = httpx.AsyncClient(timeout=None, trust_env=False, verify=trust)  # noqa: S113  the deadline is ours
+        transport = _transport(ground, trust, httpx.Limits(max_connections=100, max_keepalive_connections=20))
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False, transport=transport)  # noqa: S113  ours
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -262,7 +277,7 @@ class _Proving:
     def __init__(self, sent_s: float) -> None:
         self.sent_s = sent_s
         self.port = 0
-        self.connected = self.shaking = self.written = False
+        self.looking = self.connected = self.shaking = self.written = False
         self.came = Came.STOPPED
         self.status: int | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
@@ -325,31 +340,39 @@ def _piece_size(stream: Any) -> float | None:  # noqa: ANN401  httpcore's stream
 class FaultProber:
     """Sends probes to legs that may be broken, each on connections of its own, and says exactly what they met."""
 
-    def __init__(self, clock: Clock, authority: str = "") -> None:
+    def __init__(self, clock: Clock, authority: str = "", ground: Ground = OUTSIDE) -> None:
         """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
+        self._ground = ground
         fresh = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         trust = trusting(authority) if authority else httpx.create_ssl_context()
-        self._client = httpx.AsyncClient(timeout=None, limits=fresh, trust_env=False, verify=trust)  # noqa: S113  ours
+        transport = _transport(ground, trust, fresh)
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False, transport=transport)  # noqa: S113  ours
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-    async def send(self, to: Address, request: ProbeRequest, within_s: float, *, to_end: bool = False) -> Proof:
+    async def send(
+        self, to: Address, request: ProbeRequest, within_s: float, *, to_end: bool = False, name: str = ""
+    ) -> Proof:
         """Send a probe. Never raises; a cancelled probe is one that was given up.
 
-        to_end: ask that the connection ends with the answer, and take the probe for done only then.
+        to_end: ask that the connection ends with the answer, and take the probe for done only then. name: look this up
+        first, and go on only when it is the address's.
         """
         seen = _Proving(self._clock.now_s())
         seen.to_end = to_end
         try:
             async with asyncio.timeout(within_s):
-                await self._connect(seen, to.port)
-                await self._exchange(seen, to, request)
+                if not name or await self._resolve(seen, to, name):
+                    await self._connect(seen, to)
+                    await self._exchange(seen, to, request)
         except TimeoutError:
             shaking = seen.shaking and not seen.written
             seen.came = Came.HANDSHAKE_HUNG if shaking else Came.SILENT if seen.connected else Came.CONNECT_HUNG
+            if seen.looking:
+                seen.came, seen.detail = Came.UNRESOLVED, Lookups.SILENT.value
         except asyncio.CancelledError:
             seen.came = Came.STOPPED
         except OSError as problem:
@@ -361,13 +384,28 @@ class FaultProber:
             seen.detail = clean(f"{type(problem).__name__}: {problem}")
         return seen.proof(self._clock.now_s())
 
-    async def _connect(self, seen: _Proving, port: int) -> None:
+    async def _resolve(self, seen: _Proving, to: Address, name: str) -> bool:
+        """Look a name up. False, and what came is known, when its address is not the one that it should be."""
+        if self._ground.udp is None:
+            raise RuntimeError("names are looked up in a private network only")
+        lookup, seen.looking = Lookup(name), True
+        try:
+            await lookup.ask(self._ground.udp)
+        finally:
+            seen.port = lookup.port  # it tells the lookup from those of the gateway
+        seen.looking = False
+        if to.address in lookup.addresses:
+            return True
+        seen.came, seen.detail = Came.UNRESOLVED, lookup.said.value
+        return False
+
+    async def _connect(self, seen: _Proving, to: Address) -> None:
         """Connect and close: a socket of ours, since its port tells its hanging connect from those of the gateway."""
-        with socket.socket() as sock:
+        with socket.socket() if self._ground.tcp is None else await self._ground.tcp() as sock:
             sock.setblocking(False)
             sock.bind(("127.0.0.1", 0))
             seen.port = sock.getsockname()[1]
-            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            await asyncio.get_running_loop().sock_connect(sock, (to.address, to.port))
         seen.connected = True
 
     async def _exchange(self, seen: _Proving, to: Address, request: ProbeRequest) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from drills import __version__, cache, toxiproxy_install
+from drills import __version__, cache, network, toxiproxy_install
 from drills.gateways import bifrost_install, litellm_install, portkey_install, tensorzero_install
 from drills.problems import UsageProblem
 
@@ -49,6 +49,7 @@ def look(env: Mapping[str, str]) -> Findings:
             _tensorzero(env),
             _bifrost(env),
             _toxiproxy(env),
+            _network(),
             _program("go", toxiproxy_install.go_of(env), "version", "only needed to build Toxiproxy"),
             _program("node", shutil.which("node", path=env.get("PATH")), "--version", "only needed by Portkey"),
         ),
@@ -120,6 +121,15 @@ def _toxiproxy(env: Mapping[str, str]) -> Part:
     able = toxiproxy_install.go_of(env) is not None
     detail = "`drill setup toxiproxy` builds it" if able else "install it, or Go and then `drill setup toxiproxy`"
     return Part(name="toxiproxy", version=None, detail=f"only needed for wire faults; {detail}")
+
+
+def _network() -> Part:
+    why = network.forbidden()
+    return Part(
+        name="private network",
+        version=None if why else "yes",
+        detail=f"only needed by `--route sealed`; {why}" if why else "for `--route sealed`",
+    )
 
 
 def _program(name: str, path: str | None, ask: str, why: str) -> Part:

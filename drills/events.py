@@ -14,7 +14,7 @@ from drills.legs import Leg
 from drills.marks import Shape
 from drills.routes import Route
 from faults import shapes
-from faults.base import Connections
+from faults.base import Connections, Lookups
 
 SCHEMA = "failover-drill/history/1"
 
@@ -70,6 +70,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     selector: str
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
+    lookups: Lookups = Lookups.ANSWERED
     shape: shapes.Shape | None = None
     plane: str = "mitm"
     of_identity: bool = False
@@ -77,8 +78,8 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def connection_level(self) -> bool:
-        """Whether connects themselves fail, so that attempts may leave no trace at the plane."""
-        return self.connections is not Connections.OPEN
+        """Whether connects, or the lookups before them, fail, so that attempts may leave no trace at the plane."""
+        return self.connections is not Connections.OPEN or self.lookups is not Lookups.ANSWERED
 
     @property
     def square(self) -> shapes.Square | None:
@@ -328,6 +329,18 @@ class ConnectGone(Event, frozen=True, kw_only=True, tag="connect_gone"):
     at_s: float
 
 
+class LookupFailed(Event, frozen=True, kw_only=True, tag="lookup_failed"):
+    """The name of a leg's host was looked up, and a fault decided what came of it. It carries no id: no byte of a
+    request was ever sent. legs: all whose host it is. port: the caller's local port.
+    """
+
+    host: str
+    legs: tuple[str, ...]
+    seen_s: float
+    faults: tuple[str, ...]
+    port: int = 0
+
+
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
     """The runner asked a plane for a fault."""
 
@@ -505,6 +518,7 @@ AnyEvent = (
     | AttemptDone
     | ConnectHung
     | ConnectGone
+    | LookupFailed
     | FaultRequested
     | FaultEffective
     | FaultSwitched

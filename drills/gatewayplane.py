@@ -28,6 +28,7 @@ from drills.events import (
     PlaneTrouble,
     When,
 )
+from drills.ground import OUTSIDE, Ground
 from drills.keeper import STOP_WITHIN_S, Beat, Did, Do, Keep
 from faults.base import Deed, Deeds, kinds
 from faults.planes.control import HEARTBEAT_S
@@ -63,12 +64,12 @@ class GatewayPlane:
         self._waiting: dict[int, asyncio.Future[Did]] = {}
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def start(self, name: str, keep: Keep) -> Child:
+    async def start(self, name: str, keep: Keep, ground: Ground = OUTSIDE) -> Child:
         """Start a gateway under a keeper that takes orders."""
         reading, writing = os.pipe()
         try:
             keep = msgspec.structs.replace(keep, report_fd=writing)
-            self._child = await Child.start(name, "drills.keeper", keep, pass_fds=(writing,))
+            self._child = await Child.start(name, "drills.keeper", keep, pass_fds=(writing,), inside=ground.namespaces)
         except BaseException:
             os.close(reading)
             raise

@@ -35,6 +35,7 @@ from drills.events import (
     GatewayLine,
     HealthPoll,
     HostTried,
+    LookupFailed,
     PhaseStarted,
     PlaneTrouble,
     Probe,
@@ -66,7 +67,7 @@ class OnWindow(NamedTuple):
 class FaultRecord:
     """What became of one fault of the plan. Times are None where it never came so far.
 
-    hung_connects: of the gateway, not of the drill's own probes, which are in `proofs`.
+    hung_connects, failed_lookups: of the gateway, not of the drill's own probes, which are in `proofs`.
     """
 
     plan: FaultPlan
@@ -78,11 +79,17 @@ class FaultRecord:
     proofs: tuple[FaultProof, ...] = ()
     switched: tuple[FaultSwitched, ...] = ()
     """Of a flapping fault that is switched as a whole: its edges in order."""
+    failed_lookups: tuple[LookupFailed, ...] = ()
 
     @cached_property
     def on_windows(self) -> tuple[OnWindow, ...]:
         """When it was on, in order."""
         return _on_windows(self.effective, self.switched, self.cleared)
+
+    @property
+    def traces_s(self) -> tuple[float, ...]:
+        """When tries were seen that came to no attempt: connects that hung, and lookups that failed."""
+        return (*(hung.seen_s for hung in self.hung_connects), *(one.seen_s for one in self.failed_lookups))
 
     @property
     def effective_s(self) -> float | None:
@@ -157,6 +164,7 @@ class _Raw:
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
     gone: list[ConnectGone] = field(default_factory=list)
+    lookups: list[LookupFailed] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
     switched: dict[str, list[FaultSwitched]] = field(default_factory=lambda: defaultdict(list))
@@ -179,7 +187,7 @@ class _Raw:
         return _on_windows(self.effective.get(fault), self.switched[fault], self.cleared.get(fault))
 
 
-def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat table of event kinds
+def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912, PLR0915  one flat table of event kinds
     raw = _Raw()
     for event in events:
         match event:
@@ -197,6 +205,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.hung.append(event)
             case ConnectGone():
                 raw.gone.append(event)
+            case LookupFailed():
+                raw.lookups.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
@@ -283,7 +293,7 @@ def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferr
     """What an application's calls come to. Nothing, when there are none."""
     told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
     span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
-    hung = [hung for hung in raw.hung if not _is_probe(hung, raw)] if header.inferred else []
+    hung = [hung for hung in raw.hung if not _is_probe(hung, (hung.leg,), raw)] if header.inferred else []
     legs = [leg.name for leg in header.legs]
     return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
@@ -383,7 +393,10 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             effective=raw.effective.get(plan.id),
             clear_requested_s=raw.clear_requested.get(plan.id),
             cleared=raw.cleared.get(plan.id),
-            hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults and not _is_probe(hung, raw)),
+            hung_connects=tuple(h for h in raw.hung if plan.id in h.faults and not _is_probe(h, (h.leg,), raw)),
+            failed_lookups=tuple(
+                one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, one.legs, raw)
+            ),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
             switched=tuple(sorted(raw.switched[plan.id], key=lambda edge: edge.at_s)),
         )
@@ -393,8 +406,8 @@ _SEEN_LATE_S = 0.5
 """A hanging connect is seen by looking now and then: it may be reported after it was given up."""
 
 
-def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
-    return hung.port != 0 and any(
-        (proof.leg, proof.port) == (hung.leg, hung.port) and proof.sent_s <= hung.seen_s <= proof.done_s + _SEEN_LATE_S
+def _is_probe(seen: ConnectHung | LookupFailed, legs: Collection[str], raw: _Raw) -> bool:
+    return seen.port != 0 and any(
+        proof.leg in legs and proof.port == seen.port and proof.sent_s <= seen.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs
     )

@@ -119,6 +119,7 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             selector="the gateway" if window.use.fault.plane == "process" else str(window.use.selector),
             settings=asdict(window.use.fault),
             connections=window.use.fault.connections(),
+            lookups=window.use.fault.lookups(),
             shape=window.use.shape,
             plane=window.use.fault.plane,
             of_identity=window.use.fault.of_identity,

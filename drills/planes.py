@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import msgspec
@@ -19,6 +20,7 @@ from drills.events import (
     FaultRequested,
     PlaneTrouble,
 )
+from drills.ground import OUTSIDE, Ground, Stand
 from drills.legs import Leg
 from faults.handshake import Certificate
 from faults.planes.control import (
@@ -70,9 +72,11 @@ class ChildPlane:
         self._beating = asyncio.create_task(self._beat())
 
     @classmethod
-    async def begin(cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None]) -> Self:
+    async def begin(
+        cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None], ground: Ground = OUTSIDE
+    ) -> Self:
         """Start the process. Raises `ChildLostError` when it does not come up."""
-        child = await Child.start(cls.what, cls.module, spec)
+        child = await Child.start(cls.what, cls.module, spec, inside=ground.namespaces)
         try:
             line = await child.first_line(_READY_WITHIN_S)
         except BaseException:
@@ -146,19 +150,26 @@ class MitmPlane(ChildPlane):
         clock: Clock,
         emit: Callable[[AnyEvent], None],
         probes: str = "",
+        ground: Ground = OUTSIDE,
     ) -> MitmPlane:
         """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up.
 
         probes: how the ids of the probes begin that prove the faults.
         """
         spec = PlaneSpec(origin_s=clock.origin_s, seed=seed, probes=probes, legs=tuple(legs))
-        return await cls.begin(spec, clock, emit)
+        return await cls.begin(spec, clock, emit, ground)
 
 
 def plane_legs(
-    legs: Sequence[Leg], upstream: Mapping[str, int], certificates: Mapping[str, dict[Certificate, Pem]]
+    legs: Sequence[Leg],
+    upstream: Mapping[str, int],
+    certificates: Mapping[str, dict[Certificate, Pem]],
+    stands: Mapping[str, Stand] = MappingProxyType({}),
+    behind: Collection[str] = (),
 ) -> tuple[PlaneLeg, ...]:
-    """The legs as the plane sees them. upstream: each provider's loopback port. certificates: of legs with TLS."""
+    """The legs as the plane sees them. upstream: each provider's loopback port. certificates: of legs with TLS. stands:
+    of legs that have a place of their own in a private network; behind: legs whose place is another plane's.
+    """
     return tuple(
         PlaneLeg(
             name=leg.name,
@@ -167,6 +178,8 @@ def plane_legs(
             upstream_host="127.0.0.1",
             upstream_port=upstream[leg.name],
             certificates=certificates.get(leg.name, {}),
+            listen=None if leg.name in behind or leg.name not in stands else stands[leg.name].endpoint,
+            names=dict.fromkeys(stands[leg.name].names, stands[leg.name].endpoint[0]) if leg.name in stands else {},
         )
         for leg in legs
     )
@@ -181,14 +194,23 @@ class ToxiPlane(ChildPlane):
 
     @classmethod
     async def start(
-        cls, server: str, upstream: Mapping[str, int], clock: Clock, emit: Callable[[AnyEvent], None]
+        cls,
+        server: str,
+        upstream: Mapping[str, int],
+        clock: Clock,
+        emit: Callable[[AnyEvent], None],
+        stands: Mapping[str, Stand] = MappingProxyType({}),
+        ground: Ground = OUTSIDE,
     ) -> ToxiPlane:
-        """Start a plane with a Toxiproxy server, given as its URL or as the program to start."""
+        """Start a plane with a Toxiproxy server, given as its URL or as the program to start. stands: of legs that have
+        a place of their own in a private network.
+        """
         there = server.startswith("http:")
         spec = ToxiSpec(
             origin_s=clock.origin_s,
             upstream=dict(upstream),
+            listen={leg: stands[leg].endpoint for leg in upstream if leg in stands},
             command="" if there else server,
             url=server if there else "",
         )
-        return await cls.begin(spec, clock, emit)
+        return await cls.begin(spec, clock, emit, ground)

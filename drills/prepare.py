@@ -67,6 +67,8 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
     scenario, gateway, route, found, plan = prepared = _prepared(args, scenario, seed, nonce)
     if args.port is not None:
         check_port(args.port)
+    if lacking := route.lacks():
+        raise UsageProblem(lacking)
     toxiproxy = toxiproxy_for(plan, say)
     version = gateway.prepare(say)
     for note in prepared.notes:

@@ -25,7 +25,7 @@ from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer
-from faults.base import Fault, kinds
+from faults.base import Fault, Lookups, kinds
 from faults.proof import Came, ProbeOutcome
 
 QUIET_S = 1.2
@@ -57,12 +57,14 @@ class Timing:
 
 class _Way(NamedTuple):
     """How a fault is probed: with a streamed answer or not, whether the end of the connection is waited for, and
-    whether it is the identity service that is asked and not the model.
+    whether it is the identity service that is asked and not the model, and whether the name of the leg's host is
+    looked up first.
     """
 
     stream: bool
     to_end: bool
     identity: bool
+    by_name: bool
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,13 @@ class Prover:
     ) -> None:
         self._legs = {leg.name: leg for leg in legs}
         self._addresses = reach.addresses
+        self._names = reach.names
         self._clock = clock
         self._emit = emit
         self._secret = secret
         self._words = max(timing.words, DEFAULT_WORDS)
         self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
-        self._prober = FaultProber(clock, reach.authority)
+        self._prober = FaultProber(clock, reach.authority, reach.ground)
         self._usual_s: dict[tuple[str, bool, bool], float] = {}
         self._on: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
         self._owed: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
@@ -233,7 +236,8 @@ class Prover:
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
         if way.identity:
             request = providers.identity(self._legs[leg].provider).identity_probe(mark.prompt())
-        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end)
+        name = self._names[leg] if way.by_name else ""
+        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end, name=name)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, way))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
@@ -274,7 +278,8 @@ class Prover:
 
 def _way(plan: FaultPlan) -> _Way:
     fault = _fault(plan)
-    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity)
+    by_name = fault.lookups() is not Lookups.ANSWERED
+    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity, by_name)
 
 
 def _through(probes: Sequence[Probe], leg: str, stream: bool, identity: bool) -> list[Probe]:

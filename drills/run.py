@@ -39,6 +39,7 @@ from drills.events import (
 )
 from drills.gatewayplane import GatewayPlane
 from drills.gateways.base import Discovery, Gateway, Launch
+from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.load import drive
@@ -48,7 +49,7 @@ from drills.ports import lasting_port
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
-from drills.routing.base import RouteKind, Scene
+from drills.routing.base import RouteKind, Scene, Way
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from drills.until import Progress
@@ -176,8 +177,6 @@ class _Run:
 
     async def _inside(self, stack: contextlib.AsyncExitStack) -> None:
         job, clock = self._job, self._clock
-        self._say("starting the simulated providers and the fault plane")
-        direct = await stack.enter_async_context(self._simulator())
         secret = new_secret()
         scene = Scene(
             gateway=job.gateway,
@@ -188,27 +187,20 @@ class _Run:
             emit=self.emit,
         )
         way = job.route.begin(scene)
-        legs = plane_legs(job.found.legs, direct, way.certificates())
-        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, secret)
-        stack.push_async_callback(plane.end)
-        planes: dict[str, FaultPlane] = {"mitm": plane}
-        ports = dict(plane.ports)
-        if wired := {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}:
-            upstream = {leg: ports[leg] for leg in sorted(wired)}
-            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit)
-            stack.push_async_callback(toxi.end)
-            planes["toxi"] = toxi
-            ports |= toxi.ports
+        ground = await stack.enter_async_context(way.ground())
+        self._say("starting the simulated providers and the fault plane")
+        direct = await stack.enter_async_context(self._simulator(ground))
+        planes, ports = await self._start_planes(stack, way, direct, secret, ground)
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
             planes["process"] = gateway
         launch = await stack.enter_async_context(way.open(ports))
-        await self._start_gateway(stack, launch, scene.private, gateway)
-        callers = Callers(launch, job.found.entry_model, clock)
+        await self._start_gateway(stack, launch, scene.private, gateway, ground)
+        callers = Callers(launch, job.found.entry_model, clock, ground)
         stack.push_async_callback(callers.close)
         reach = way.reach(ports)
         straight = {name: Address(port) for name, port in direct.items()}
-        prober = Prober(clock, PROBE_WITHIN_S, reach.authority)
+        prober = Prober(clock, PROBE_WITHIN_S, reach.authority, reach.ground)
         stack.push_async_callback(prober.aclose)
         self._say("checking that every leg and the gateway are healthy")
         probes: list[Probe] = []
@@ -236,8 +228,24 @@ class _Run:
             await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
             await check_identity(prober, signed_in, straight, reach.addresses, self.emit, pairs=1)
 
+    async def _start_planes(
+        self, stack: contextlib.AsyncExitStack, way: Way, direct: Mapping[str, int], secret: str, ground: Ground
+    ) -> tuple[dict[str, FaultPlane], dict[str, int]]:
+        """The planes between the gateway and its legs; by leg, the port at which the gateway's requests come."""
+        job, clock = self._job, self._clock
+        wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
+        legs = plane_legs(job.found.legs, direct, way.certificates(), way.stands(), wired)
+        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, secret, ground)
+        stack.push_async_callback(plane.end)
+        if not wired:
+            return {"mitm": plane}, dict(plane.ports)
+        upstream = {leg: plane.ports[leg] for leg in sorted(wired)}
+        toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, way.stands(), ground)
+        stack.push_async_callback(toxi.end)
+        return {"mitm": plane, "toxi": toxi}, plane.ports | toxi.ports
+
     @contextlib.asynccontextmanager
-    async def _simulator(self) -> AsyncIterator[dict[str, int]]:
+    async def _simulator(self, ground: Ground) -> AsyncIterator[dict[str, int]]:
         timing = self._job.scenario.providers
         spec = SimulatorSpec(
             legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in self._job.found.legs),
@@ -245,7 +253,7 @@ class _Run:
             tokens_per_s=timing.tokens_per_s,
             token_lifetime_s=int(timing.token_lifetime_s),
         )
-        child = await Child.start("simulator", "drills.simulator", spec)
+        child = await Child.start("simulator", "drills.simulator", spec, inside=ground.namespaces)
         try:
             ready = msgspec.json.decode(await child.first_line(_SIMULATOR_WITHIN_S), type=SimulatorReady)
             yield ready.ports
@@ -253,7 +261,7 @@ class _Run:
             await child.end()
 
     async def _start_gateway(
-        self, stack: contextlib.AsyncExitStack, launch: Launch, private: Path, plane: GatewayPlane
+        self, stack: contextlib.AsyncExitStack, launch: Launch, private: Path, plane: GatewayPlane, ground: Ground
     ) -> None:
         job = self._job
         self._redactor.learn(launch.secrets)
@@ -267,7 +275,7 @@ class _Run:
             files=launch.files,
             blobs=launch.blobs,
         )
-        child = await plane.start(job.gateway.name, keep)
+        child = await plane.start(job.gateway.name, keep, ground)
         stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
 
@@ -276,7 +284,7 @@ class _Run:
             self.emit(GatewayLine(at_s=self._clock.now_s(), what="died", detail=f"exit code {child.returncode}"))
 
         child.listen(self._write_log, on_end)
-        await self._until_ready(launch, ended)
+        await self._until_ready(launch, ended, ground)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
 
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
@@ -288,9 +296,9 @@ class _Run:
         self._log.write(self._redactor.clean(line.decode(errors="replace")))
         self._log.flush()
 
-    async def _until_ready(self, launch: Launch, ended: asyncio.Event) -> None:
+    async def _until_ready(self, launch: Launch, ended: asyncio.Event, ground: Ground) -> None:
         until_s = self._clock.now_s() + launch.start_timeout_s
-        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S)) as prober:
+        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)) as prober:
             while self._clock.now_s() < until_s:
                 if ended.is_set():
                     raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")

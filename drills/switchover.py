@@ -66,7 +66,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
     met = [a for a in (*ledger.attempts, *tokens) if fault.plan.id in a.faults]
     touched = [a.received_s for a in met if a.received_s >= onset_s]
-    touched += [hung.seen_s for hung in fault.hung_connects]
+    touched += fault.traces_s
     to = Counter(r.served_by for r in rescued).most_common(1)
     return Switchover(
         fault=fault.plan.id,
@@ -189,7 +189,7 @@ def _avoidance_s(
     """
     faulted = fault.plan.legs
     times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
-    times += [hung.seen_s for hung in fault.hung_connects] + [token.received_s for token in tokens]
+    times += [*fault.traces_s, *(token.received_s for token in tokens)]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
     if not faulted:
         reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"

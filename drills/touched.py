@@ -6,11 +6,12 @@ Definitions: docs/metrics.md.
 from __future__ import annotations
 
 import bisect
+import math
 
 from drills import switchover
 from drills.ledger import FaultRecord, Ledger
 from drills.request import Attempt, Request
-from faults.base import Connections
+from faults.base import Connections, Lookups
 from faults.proof import CLEARLY_LATE_S
 
 
@@ -19,7 +20,8 @@ def touched_requests(ledger: Ledger, fault: FaultRecord) -> int:
 
     A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
     due while it was on and of which no attempt reached its legs, if one of its legs served before; and an application
-    that ended with an error while it was on.
+    that ended with an error while it was on. A lookup serves any number of requests, so for a fault of names the same
+    arrivals count, from the first lookup that failed on.
     """
     if fault.plan.plane == "process":
         return _at_the_gateway(ledger, fault)
@@ -28,8 +30,10 @@ def touched_requests(ledger: Ledger, fault: FaultRecord) -> int:
     attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
     touched = attempts + len(fault.hung_connects)
     onset_s = fault.effective_s
-    if onset_s is None or fault.plan.connections is not Connections.REFUSED:
+    of_names = fault.plan.lookups is not Lookups.ANSWERED
+    if onset_s is None or not (of_names or fault.plan.connections is Connections.REFUSED):
         return touched
+    since_s = min((seen.seen_s for seen in fault.failed_lookups), default=math.inf) if of_names else onset_s
     if switchover.served_before(ledger, onset_s, fault.plan.legs) not in fault.plan.legs:
         return touched
     end_s = switchover.window_end_s(ledger, fault)
@@ -39,9 +43,13 @@ def touched_requests(ledger: Ledger, fault: FaultRecord) -> int:
         last = bisect.bisect_right(windows, time_s, key=lambda window: window.on_s) - 1
         return last >= 0 and time_s < min(windows[last].off_s, end_s)
 
-    turned_away = [r for r in ledger.requests if r.sent_s is not None and on(r.due_s)]
+    turned_away = [r for r in ledger.requests if r.sent_s is not None and on(r.due_s) and _until_s(r) >= since_s]
     died_of_it = ledger.died_s is not None and on(ledger.died_s)
     return touched + died_of_it + sum(1 for r in turned_away if not any(a.leg in fault.plan.legs for a in r.attempts))
+
+
+def _until_s(request: Request) -> float:
+    return math.inf if request.done_s is None else request.done_s
 
 
 def _for_want_of_a_token(ledger: Ledger, fault: FaultRecord) -> int:

@@ -34,6 +34,18 @@ class Connections(enum.StrEnum):
     """New connects hang, open connections stay up and carry no byte in either direction."""
 
 
+class Lookups(enum.StrEnum):
+    """What becomes of a lookup of a host name of a leg."""
+
+    ANSWERED = "answered"
+    NXDOMAIN = "nxdomain"
+    """The name server says that there is no such name."""
+    SERVFAIL = "servfail"
+    """The name server says that it failed."""
+    SILENT = "silent"
+    """The name server says nothing."""
+
+
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
     since the fault became effective, from 0; probes of the drill itself are not counted. key: the id in the request's
@@ -204,14 +216,21 @@ class Fault:
 
     @property
     def sees_requests(self) -> bool:
-        """Whether it decides about each request. Other faults are states of a port, a line or a process: all shapes but
-        the square choose requests, and so are not for them.
+        """Whether it decides about each request. Other faults are states of a port, a name, a line or a process: all
+        shapes but the square choose requests, and so are not for them.
         """
-        return self.plane == "mitm" and self.connections() is Connections.OPEN
+        of_requests = self.connections() is Connections.OPEN and self.lookups() is Lookups.ANSWERED
+        return self.plane == "mitm" and of_requests
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
         return Connections.OPEN
+
+    def lookups(self) -> Lookups:
+        """What the fault does to lookups of the leg's host names while it is on. Only a plane that is the gateway's
+        name server can carry that out: see `Lookups`.
+        """
+        return Lookups.ANSWERED
 
     def handshake(self) -> Handshake | None:
         """What the fault makes of the TLS handshakes of the leg while it is on; None when it does not touch them. With

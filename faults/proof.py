@@ -29,6 +29,8 @@ class Came(enum.StrEnum):
     """A success status, and a body that is no correct answer of the leg."""
     STATUS = "status"
     """Another status than 200, with its whole body."""
+    UNRESOLVED = "unresolved"
+    """The name of the leg's host was not resolved; the detail is one of `faults.base.Lookups`."""
     REFUSED = "refused"
     """The connect was refused."""
     CONNECT_HUNG = "connect_hung"
@@ -90,6 +92,7 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
             Came.WHOLE: "a whole answer",
             Came.WRONG: "a wrong answer",
             Came.STATUS: f"status {self.status}",
+            Came.UNRESOLVED: f"the host's name was not resolved: {self.detail}",
             Came.REFUSED: "the connect was refused",
             Came.CONNECT_HUNG: "the connect hung",
             Came.HANDSHAKE_HUNG: "the TLS handshake hung",

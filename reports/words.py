@@ -116,9 +116,11 @@ def ledger_sums(result: Result) -> str:
 def hung_connects(result: Result) -> str:
     """What was seen of connects that never became requests."""
     hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
+    lookups = [f"{fault.failed_lookups} for {', '.join(fault.legs)}" for fault in result.faults if fault.failed_lookups]
+    failed = f" Lookups of host names that failed: {'; '.join(lookups)}." if lookups else ""
     return (
         f"Connects that hung and so carried no request: {'; '.join(hung) or 'none'}. A refused connect leaves no trace "
-        "at all."
+        f"at all.{failed}"
     )
 
 

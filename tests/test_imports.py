@@ -16,6 +16,7 @@ RUNNER = {
     "drills.cli",
     "drills.load",
     "drills.client",
+    "drills.network",
     "drills.planes",
     "drills.gatewayplane",
     "drills.doctor",

@@ -692,7 +692,8 @@ def test_the_doctor(server: str, tmp_path: Path) -> None:
     found = msgspec.json.decode(ran.out, type=doctor.Findings)
     versions = {part.name: part.version for part in found.parts}
     gateways = ["litellm", "portkey", "tensorzero", "bifrost"]
-    assert list(versions) == ["failover-drill", "python", "mitmproxy", *gateways, "toxiproxy", "go", "node"]
+    others = ["toxiproxy", "private network", "go", "node"]
+    assert list(versions) == ["failover-drill", "python", "mitmproxy", *gateways, *others]
     assert versions["toxiproxy"]
     text = drill("doctor", cwd=tmp_path).out
     assert "toxiproxy" in text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +18,11 @@ from drills.address import Reach
 from drills.clock import Clock
 from drills.events import AnyEvent
 from drills.gateways.base import Discovery, Gateway, Launch
+from drills.ground import OUTSIDE, Ground, Stand
 from drills.problems import Problem
 from drills.routes import Route
 from drills.targets import Targets
+from faults.base import Lookups
 from faults.handshake import Certificate
 from faults.planes.control import Pem
 
@@ -58,6 +60,14 @@ class Way(Protocol):
 
     lost: asyncio.Event
 
+    def ground(self) -> AbstractAsyncContextManager[Ground]:
+        """Where every process of the run lives. The first to be entered and the last to be left."""
+
+    def stands(self) -> Mapping[str, Stand]:
+        """Where each leg stands in a private network; empty where any loopback port will do. Asked before the planes
+        start.
+        """
+
     def certificates(self) -> Certificates:
         """What the legs may show in TLS handshakes. Asked before the planes start."""
 
@@ -70,6 +80,26 @@ class Way(Protocol):
         """
 
 
+class Outside:
+    """The part of a way whose run has no network of its own."""
+
+    def ground(self) -> AbstractAsyncContextManager[Ground]:
+        """The machine as it is."""
+        return nullcontext(OUTSIDE)
+
+    def stands(self) -> Mapping[str, Stand]:
+        """Nowhere in particular."""
+        return {}
+
+
+def unanswerable(planned: Planned) -> Iterator[Problem]:
+    """Faults of names, on a route on which the drill is not the gateway's name server."""
+    for use, _ in planned.targets:
+        if use.fault.lookups() is not Lookups.ANSWERED:
+            what = f"fault {use.kind!r} needs the drill to be the gateway's name server"
+            yield Problem(f"{what}; use --route {Route.SEALED}", use.place)
+
+
 class RouteKind(Protocol):
     """One route."""
 
@@ -77,6 +107,9 @@ class RouteKind(Protocol):
 
     def problems(self, planned: Planned) -> Iterator[Problem]:
         """Why this gateway, config or scenario cannot be drilled on this route; each with its place, if it has one."""
+
+    def lacks(self) -> str:
+        """What this machine lacks for it, in one sentence; empty when nothing. Changes nothing."""
 
     def notes(self, found: Discovery) -> tuple[str, ...]:
         """What a person should know about this config on this route."""

@@ -18,7 +18,7 @@ from drills.gateways.base import Discovery, Launch, TakesUnchanged
 from drills.problems import Problem
 from drills.routes import Route
 from drills.routing import unchanged
-from drills.routing.base import Planned, Scene, Way
+from drills.routing.base import Outside, Planned, Scene, Way, unanswerable
 from drills.routing.surroundings import proxied, together, trust
 from faults.planes.control import RelayReady, RelaySpec
 
@@ -34,6 +34,16 @@ class Forward:
         """What any route with an unchanged config needs, and that nothing of the config leads past the proxy."""
         yield from unchanged.problems(planned)
         yield from planned.found.past_proxies
+        for leg in planned.found.legs:
+            for host in unchanged.hosts_of(leg):
+                if host.here:
+                    what = f"leg {leg.name}: {host.authority} is on this machine, which no gateway asks a proxy for"
+                    yield Problem(f"{what}; use --route {Route.REWRITE} or --route {Route.SEALED}")
+        yield from unanswerable(planned)
+
+    def lacks(self) -> str:
+        """Nothing."""
+        return ""
 
     def notes(self, found: Discovery) -> tuple[str, ...]:
         """What stays in the config, and what the route cannot promise."""
@@ -45,7 +55,7 @@ class Forward:
         return _Forwarding(scene)
 
 
-class _Forwarding(unchanged.Unchanged):
+class _Forwarding(Outside, unchanged.Unchanged):
     """A relay, and the variables that lead to it."""
 
     def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Launch]:

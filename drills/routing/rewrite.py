@@ -10,7 +10,7 @@ from drills.address import Address, Reach
 from drills.gateways.base import Discovery, Launch
 from drills.problems import Problem
 from drills.routes import Route
-from drills.routing.base import Certificates, Planned, Scene, Way
+from drills.routing.base import Certificates, Outside, Planned, Scene, Way, unanswerable
 
 
 class Rewrite:
@@ -19,11 +19,16 @@ class Rewrite:
     name = Route.REWRITE
 
     def problems(self, planned: Planned) -> Iterator[Problem]:
-        """Nothing is encrypted here, so faults of TLS have nothing to break."""
+        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break."""
         for use, _ in planned.targets:
             if use.fault.handshake() is not None:
                 what = f"fault {use.kind!r} needs TLS between the gateway and its legs"
                 yield Problem(f"{what}; use --route {Route.FORWARD} or --route {Route.SEALED}", use.place)
+        yield from unanswerable(planned)
+
+    def lacks(self) -> str:
+        """Nothing."""
+        return ""
 
     def notes(self, found: Discovery) -> tuple[str, ...]:
         """What the private copy leaves out."""
@@ -34,7 +39,7 @@ class Rewrite:
         return _Rewriting(scene)
 
 
-class _Rewriting:
+class _Rewriting(Outside):
     """The gateway's own base URLs lead to the planes."""
 
     def __init__(self, scene: Scene) -> None:

@@ -64,10 +64,6 @@ def problems(planned: Planned) -> Iterator[Problem]:
         if not leg.hosts:
             what = f"leg {leg.name}: the host that the gateway calls for it is not known from the config"
             yield Problem(f"{what}; write its base URL there, or use --route {Route.REWRITE}")
-        for host in hosts_of(leg):
-            if host.here:
-                what = f"leg {leg.name}: {host.authority} is on this machine, which no gateway asks a proxy for"
-                yield Problem(f"{what}; use --route {Route.REWRITE}")
     for authority, legs in shared(found.legs).items():
         names = ", ".join(leg.name for leg in legs)
         what = f"the legs {names} share the host {authority}, so that their traffic cannot be told apart there"

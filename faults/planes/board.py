@@ -22,11 +22,12 @@ from dataclasses import dataclass, field, fields
 import msgspec
 
 from drills.providers.base import Surface
-from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSeen, kinds
+from faults.base import Connections, Decision, Delay, Fault, Lookups, Proceed, RequestSeen, kinds
 from faults.shapes import Shape, Square
 
 _RATE_OVER_S = 1.0
 _HARDEST_FIRST = (Connections.REFUSED, Connections.BLACKHOLED, Connections.OPEN)
+_HARDEST_LOOKUPS_FIRST = (Lookups.SILENT, Lookups.SERVFAIL, Lookups.NXDOMAIN, Lookups.ANSWERED)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -85,7 +86,7 @@ class Board:
             raise ValueError(f"{kind} has no setting {', '.join(unknown)}")
         fault = msgspec.convert(settings, cls)
         if shape is not None and not fault.sees_requests and shape != Shape(square=shape.square):
-            raise ValueError(f"{kind} is a fault of connections: it has no shape but a square")
+            raise ValueError(f"{kind} is a fault of connections or names: it has no shape but a square")
         rng = random.Random(f"{self._seed}:{fault_id}")
         self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng, shape, now_s)
 
@@ -114,6 +115,13 @@ class Board:
         """Ids of the faults that are at the leg's connections."""
         there = (active for active in self._on(leg) if not active.off)
         return tuple(active.id for active in there if active.fault.connections() is not Connections.OPEN)
+
+    def lookups(self, legs: Iterable[str]) -> tuple[Lookups, tuple[str, ...]]:
+        """What lookups of a host meet now that belongs to these legs, and the ids of the faults that are at them."""
+        there = (active for leg in legs for active in self._on(leg) if not active.off)
+        found = {active.id: active.fault.lookups() for active in there}
+        state = next((state for state in _HARDEST_LOOKUPS_FIRST if state in found.values()), Lookups.ANSWERED)
+        return state, tuple(id_ for id_, wanted in found.items() if wanted is not Lookups.ANSWERED)
 
     def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
         """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,

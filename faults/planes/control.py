@@ -15,6 +15,8 @@ from drills.events import (
     FaultCleared,
     FaultEffective,
     FaultSwitched,
+    HostTried,
+    LookupFailed,
     PlaneTrouble,
 )
 from faults.handshake import Certificate
@@ -39,6 +41,9 @@ class Pem(msgspec.Struct, frozen=True, kw_only=True):
 class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A leg as a plane sees it: its dialect, and where its provider listens.
 
+    listen: the address and port at which the plane stands for it in a private network; None for any loopback port.
+    names: the host names that lead there, in lower case, with the address of each; with any, the plane is the
+    network's name server.
     certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
     """
 
@@ -47,6 +52,8 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     upstream_scheme: str
     upstream_host: str
     upstream_port: int
+    listen: tuple[str, int] | None = None
+    names: dict[str, str] = {}
     certificates: dict[Certificate, Pem] = {}
 
 
@@ -66,12 +73,14 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the Toxiproxy plane is started with. Exactly one of `command` and `url` is given.
 
     upstream: by leg, the loopback port of the plane behind.
+    listen: by leg, the address and port at which it stands in a private network; any loopback port for the others.
     command: the Toxiproxy server to start.
     url: a Toxiproxy server that somebody else runs.
     """
 
     origin_s: float
     upstream: dict[str, int]
+    listen: dict[str, tuple[str, int]] = {}
     command: str = ""
     url: str = ""
 
@@ -126,6 +135,8 @@ PlaneEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
+    | LookupFailed
+    | HostTried
     | FaultEffective
     | FaultSwitched
     | FaultCleared

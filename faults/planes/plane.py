@@ -16,10 +16,11 @@ import msgspec
 from drills.events import ConnectHung, FaultCleared, FaultEffective, FaultSwitched, PlaneTrouble
 from faults.base import Connections
 from faults.planes.board import Board
-from faults.planes.connects import hanging
+from faults.planes.connects import Endpoint, hanging
 from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
 from faults.planes.flaps import Flaps
 from faults.planes.listener import LegListener, Serve
+from faults.planes.names import Meets, Names
 from faults.planes.tls import contexts
 
 _CONNECT_WATCH_S = 0.1
@@ -48,20 +49,41 @@ class Plane:
         self._requests = requests
         self._listeners: dict[str, LegListener] = {}
         self._heard_s = time.monotonic()
-        self._hung: set[tuple[int, int]] = set()
+        self._hung: set[tuple[Endpoint, int]] = set()
         self._flaps = Flaps()
         self._next_edge: asyncio.TimerHandle | None = None
+        self._names: Names | None = None
 
     def open(self, serve: Callable[[PlaneLeg], Serve]) -> dict[str, int]:
         """Open every leg's listener; the ports by leg."""
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
-            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates))
+            at = leg.listen or ("127.0.0.1", 0)
+            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), at=at)
         return {name: listener.port for name, listener in self._listeners.items()}
+
+    async def open_names(self) -> None:
+        """Be the name server of the private network in which this process is, if there is one. Raises `OSError`."""
+        legs: dict[str, list[str]] = {}
+        for leg in self._spec.legs:
+            for name in leg.names:
+                legs.setdefault(name, []).append(leg.name)
+        if not legs:
+            return
+        addresses = {name: address for leg in self._spec.legs for name, address in leg.names.items()}
+
+        def meets(name: str) -> Meets:
+            state, faults = self._board.lookups(legs[name])
+            return Meets(state, faults, tuple(legs[name]))
+
+        self._names = Names(addresses, meets, self._emit, self._requests.now_s)
+        await self._names.open()
 
     async def close(self) -> None:
         """Drop every fault and give the ports up."""
         self.drop_all("the plane ends")
+        if self._names is not None:
+            self._names.close()
         await asyncio.gather(*(listener.close() for listener in self._listeners.values()))
 
     def hear(self, line: bytes) -> None:
@@ -183,14 +205,14 @@ class Plane:
         while True:
             await asyncio.sleep(_CONNECT_WATCH_S)
             silent = {
-                listener.port: (leg, listener.filler_ports, self._board.on_connections(leg))
+                listener.endpoint: (leg, listener.filler_ports, self._board.on_connections(leg))
                 for leg, listener in self._listeners.items()
                 if listener.state is Connections.BLACKHOLED
             }
             # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
             found = await asyncio.to_thread(hanging, frozenset(silent)) if silent else set()
-            for port, local in sorted(found - self._hung):
-                leg, ours, faults = silent[port]
+            for endpoint, local in sorted(found - self._hung):
+                leg, ours, faults = silent[endpoint]
                 if local not in ours:
                     self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=local))
             self._hung = found

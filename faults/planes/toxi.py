@@ -39,6 +39,7 @@ from toxiproxy import Proxy, Toxiproxy
 
 from drills.lifeline import die_with_parent
 from faults.base import DOWN, Toxic
+from faults.planes.connects import PRINTED, Endpoint, printed
 from faults.planes.control import LEASE_S, PlaneEvent, PlaneReady, ToxiSpec
 from faults.planes.wire import Plane
 
@@ -82,19 +83,20 @@ def _within(call: Callable[[], T], seconds: float = _CALL_WITHIN_S) -> T:
 class ToxicLine:
     """One leg's proxy, and the faults that are on it."""
 
-    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int) -> None:
+    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int, at: Endpoint) -> None:
         self._server = server
         self._name = PREFIX + leg
         self._upstream = f"127.0.0.1:{upstream_port}"
         self._held = socket.socket()
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._held.bind(("127.0.0.1", 0))
-        self.port: int = self._held.getsockname()[1]
+        self._held.bind(at)
+        self._endpoint: Endpoint = self._held.getsockname()
+        self.port: int = self._endpoint[1]
         self._on: dict[str, Toxic] = {}
         self._proxy: Proxy = self._create()
 
     def _create(self) -> Proxy:
-        listen = f"127.0.0.1:{self.port}"
+        listen = f"{self._endpoint[0]}:{self.port}"
         return _within(lambda: self._server.create(upstream=self._upstream, name=self._name, listen=listen))
 
     def put_on(self, fault: str, toxic: Toxic) -> int:
@@ -171,8 +173,9 @@ class ToxicLine:
 
     def _connections(self) -> int:
         """Established connections to the line, where the kernel tells."""
+        here = printed(self._endpoint)
         lines = [line.split() for table in _TABLES if table.exists() for line in table.read_text().splitlines()[1:]]
-        return sum(1 for line in lines if line[1].endswith(f":{self.port:04X}") and line[3] == _ESTABLISHED)
+        return sum(1 for line in lines if line[1][-PRINTED:] == here and line[3] == _ESTABLISHED)
 
 
 # --- the server ------------------------------------------------------------------------------------------------------
@@ -307,7 +310,8 @@ def main() -> None:
         with _server(spec) as (server, version, process), contextlib.ExitStack() as lines:
             opened: dict[str, ToxicLine] = {}
             for leg, port in spec.upstream.items():
-                opened[leg] = lines.enter_context(contextlib.closing(ToxicLine(server, leg, port)))
+                line_of = ToxicLine(server, leg, port, spec.listen.get(leg, ("127.0.0.1", 0)))
+                opened[leg] = lines.enter_context(contextlib.closing(line_of))
             with contextlib.closing(Plane(spec.origin_s, opened, _emit)) as plane:
                 _emit(PlaneReady(ports=plane.ports, version=version))
                 _serve(plane, rest, process)
