@@ -279,4 +279,6 @@ GATEWAY = [
     # The kernel accepts the connect.
     Row("gateway_pause", {}, *(NOTHING,) * 2, *(SILENT["openai"],) * 2),
 ]
+ELSEWHERE = {"dns_failure": "test_private_network.py"}
+"""Kinds that only a private network can have, and the test in which clients meet them."""
 ROWS = [*CONNECTIONS, *TIME, *ANSWERS, *STREAMS, *IDENTITY, *WIRE, *GATEWAY]

@@ -183,7 +183,7 @@ import asyncio, sys
 from drills.clock import Clock
 from drills.events import FaultPlan
 from drills.legs import Leg
-from drills.planes import MitmPlane, ToxiPlane
+from drills.planes import MitmPlane, ToxiPlane, plane_legs
 from faults.base import Connections
 
 async def main(plane, kind, settings, upstream, server):
@@ -191,7 +191,7 @@ async def main(plane, kind, settings, upstream, server):
         found = await ToxiPlane.start(server, {"a": upstream}, Clock(), lambda event: None)
     else:
         leg = Leg(name="a", role="primary", provider="openai", vendor="openai", model="m", cloud="openai")
-        found = await MitmPlane.start((leg,), {"a": upstream}, 1, Clock(), lambda event: None)
+        found = await MitmPlane.start(plane_legs((leg,), {"a": upstream}, {}), 1, Clock(), lambda event: None)
     print(found.ports["a"], found._child.pid, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     await found.apply(FaultPlan(id="f", kind=kind, legs=("a",), start_s=0, end_s=1, selector="", settings=settings,
