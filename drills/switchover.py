@@ -7,7 +7,6 @@ is null with a reason.
 from __future__ import annotations
 
 import bisect
-import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -56,7 +55,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons["first_failure_s"] = "no request failed or was slow while the fault was on"
     if first_success_s is None:
         reasons["switchover_s"] = f"no other leg answered within {end_s - onset_s:.1f} s"
-    lower_s, upper_s = _switch_bracket(window, fault, onset_s)
+    lower_s, upper_s = _switch_bracket(ledger, window, onset_s)
     if upper_s is None:
         reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
     tokens = ledger.tokens_asked(faulted) if fault.plan.of_identity else ()
@@ -155,24 +154,31 @@ def _tried(request: Request, legs: frozenset[str]) -> bool:
     return any(attempt.leg in legs for attempt in request.attempts)
 
 
-def _switch_bracket(window: Sequence[Request], fault: FaultRecord, onset_s: float) -> tuple[float, float | None]:
+def _switch_bracket(ledger: Ledger, window: Sequence[Request], onset_s: float) -> tuple[float, float | None]:
     """(lower, upper] around the instant from which callers are answered well, given that it stays so; on the clock.
 
     lower: `sent_s` of the last request that was not good; the onset when there is none. upper: `done_s` of the first
-    good one due after it, None when there is none. An answer of a faulted leg after the end of the fault is no proof
-    of a recovery: that request was due just before the end, and the end rescued it.
+    good one due after it, None when there is none. An answer of a faulted leg after the end of its fault is no proof
+    of a recovery: that request was due just before the end, and the end rescued it. That is so for every fault: two
+    that end together rescue each other's callers.
     """
     last = max((index for index, r in enumerate(window) if not r.good), default=None)
     if last is None:
         lower_s, after = onset_s, window
     else:
         lower_s, after = window[last].sent_s or window[last].due_s, window[last + 1 :]
-    cleared_s = fault.cleared_s if fault.cleared_s is not None else math.inf
     for request in after:
-        done_s = request.done_s
-        if request.good and done_s is not None and not (request.served_by in fault.plan.legs and done_s > cleared_s):
-            return lower_s, done_s
+        if request.good and request.done_s is not None and not _rescued_by_an_end(ledger, request, request.done_s):
+            return lower_s, request.done_s
     return lower_s, None
+
+
+def _rescued_by_an_end(ledger: Ledger, request: Request, done_s: float) -> bool:
+    return any(
+        request.served_by in fault.plan.legs and request.due_s < fault.cleared_s < done_s
+        for fault in ledger.faults
+        if fault.effective_s is not None and fault.cleared_s is not None
+    )
 
 
 def _avoidance_s(
