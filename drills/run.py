@@ -37,7 +37,7 @@ from drills.events import (
     TimelineEnded,
     TimelineStarted,
 )
-from drills.gatewayplane import GatewayPlane
+from drills.gatewayplane import READY_POLL_S, GatewayPlane, Readiness
 from drills.gateways.base import Discovery, Gateway, Launch
 from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
@@ -57,7 +57,6 @@ from drills.until import Progress
 GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
 _SIMULATOR_WITHIN_S = 20.0
-_READY_POLL_S = 0.1
 _READY_POLL_WITHIN_S = 2.0
 _ERROR = re.compile(r"[\w.]*(?:Error|Exception): .")
 _LEAD_S = 0.25
@@ -275,7 +274,11 @@ class _Run:
             files=launch.files,
             blobs=launch.blobs,
         )
-        child = await plane.start(job.gateway.name, keep, ground)
+        watch = Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)
+        stack.push_async_callback(watch.aclose)
+        ready_url = launch.base_url + launch.ready_path
+        readiness = Readiness(lambda: watch.answers(ready_url, launch.ready_status), launch.start_timeout_s)
+        child = await plane.start(job.gateway.name, keep, readiness, ground)
         stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
 
@@ -284,7 +287,7 @@ class _Run:
             self.emit(GatewayLine(at_s=self._clock.now_s(), what="died", detail=f"exit code {child.returncode}"))
 
         child.listen(self._write_log, on_end)
-        await self._until_ready(launch, ended, ground)
+        await self._until_ready(readiness, ended)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
 
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
@@ -296,16 +299,15 @@ class _Run:
         self._log.write(self._redactor.clean(line.decode(errors="replace")))
         self._log.flush()
 
-    async def _until_ready(self, launch: Launch, ended: asyncio.Event, ground: Ground) -> None:
-        until_s = self._clock.now_s() + launch.start_timeout_s
-        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)) as prober:
-            while self._clock.now_s() < until_s:
-                if ended.is_set():
-                    raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
-                if await prober.answers(launch.base_url + launch.ready_path, launch.ready_status):
-                    return
-                await asyncio.sleep(_READY_POLL_S)
-        what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"
+    async def _until_ready(self, readiness: Readiness, ended: asyncio.Event) -> None:
+        until_s = self._clock.now_s() + readiness.within_s
+        while self._clock.now_s() < until_s:
+            if ended.is_set():
+                raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
+            if await readiness.ask():
+                return
+            await asyncio.sleep(READY_POLL_S)
+        what = f"{self._job.gateway.name} was not ready within {readiness.within_s:g} s: {self._last_log_line()}"
         raise UsageProblem(what)
 
     def _last_log_line(self) -> str:
@@ -364,7 +366,7 @@ class _Run:
         await self._wait(start_s + self._job.plan.duration_s - early_s, prover)
         self.emit(TimelineEnded(at_s=self._clock.now_s()))
         self._over.set()
-        await prover.settled()
+        await asyncio.gather(prover.settled(), *(plane.settled() for plane in planes.values()))
 
     async def _wait(self, due_s: float, prover: Prover) -> float:
         """Wait for a time of the plan, or for the condition that ends the phase; how much earlier that was."""

@@ -7,6 +7,7 @@ is null with a reason.
 from __future__ import annotations
 
 import bisect
+import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +16,7 @@ from drills.events import FaultEffective
 from drills.ledger import FaultRecord, Ledger
 from drills.outage import client_outage
 from drills.outcomes import Outcome
-from drills.request import Attempt, Request
+from drills.request import Request
 from drills.result import Switchover
 
 _SERVED_BEFORE = 20
@@ -39,6 +40,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         return None
     end_s = window_end_s(ledger, fault)
     faulted = frozenset(fault.plan.legs)
+    sick = faulted or _sick(ledger, onset_s)
     own = _without_the_next(ledger, fault, end_s)
     window = [r for r in own if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
     before = served_before(ledger, onset_s, faulted)
@@ -54,13 +56,15 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     if first_failure_s is None:
         reasons["first_failure_s"] = "no request failed or was slow while the fault was on"
     if first_success_s is None:
-        reasons["switchover_s"] = f"no other leg answered within {end_s - onset_s:.1f} s"
+        nobody = "no other leg" if faulted else "nobody"
+        reasons["switchover_s"] = f"{nobody} answered within {end_s - onset_s:.1f} s"
     lower_s, upper_s = _switch_bracket(ledger, window, onset_s)
     if upper_s is None:
         reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
     tokens = ledger.tokens_asked(faulted) if fault.plan.of_identity else ()
-    avoidance_s = _avoidance_s(fault, window, tokens, onset_s, end_s, reasons)
-    detours = _detours(ledger, fault, window, faulted, onset_s)
+    others_s = [*_traces_s(ledger, fault, sick), *(token.received_s for token in tokens)]
+    avoidance_s = _avoidance_s(sick, window, others_s, onset_s, end_s, reasons)
+    detours = _detours(ledger, fault, window, sick, onset_s)
     if not detours:
         reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
     met = [a for a in (*ledger.attempts, *tokens) if fault.plan.id in a.faults]
@@ -150,6 +154,26 @@ def served_before(ledger: Ledger, at_s: float, of: Collection[str] = ()) -> str 
     return next((leg for leg in (*asked, *(leg for leg, _ in counts))), None)
 
 
+def _sick(ledger: Ledger, at_s: float) -> frozenset[str]:
+    """The legs on which faults are at a time."""
+    return frozenset(
+        leg
+        for fault in ledger.faults
+        if fault.effective_s is not None and fault.effective_s <= at_s < (fault.cleared_s or math.inf)
+        for leg in fault.plan.legs
+    )
+
+
+def _traces_s(ledger: Ledger, fault: FaultRecord, sick: frozenset[str]) -> Collection[float]:
+    """When connects to sick legs hung, and lookups of them failed: because of the fault, or of any if the fault is on
+    the gateway itself.
+    """
+    if fault.plan.legs:
+        return fault.traces_s
+    hung = {seen.seen_s for other in ledger.faults for seen in other.hung_connects if seen.leg in sick}
+    return hung | {seen.seen_s for other in ledger.faults for seen in other.failed_lookups if sick & {*seen.legs}}
+
+
 def _tried(request: Request, legs: frozenset[str]) -> bool:
     return any(attempt.leg in legs for attempt in request.attempts)
 
@@ -182,23 +206,22 @@ def _rescued_by_an_end(ledger: Ledger, request: Request, done_s: float) -> bool:
 
 
 def _avoidance_s(
-    fault: FaultRecord,
+    sick: frozenset[str],
     window: Sequence[Request],
-    tokens: Sequence[Attempt],
+    others_s: Sequence[float],
     onset_s: float,
     end_s: float,
     reasons: dict[str, str],
 ) -> float | None:
-    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason.
+    """Since onset, when the gateway stopped sending work to the sick legs, probes aside; None with a reason.
 
-    tokens: its requests for tokens, where these are what the fault meets.
+    sick: the fault's legs; of a fault on the gateway itself, those that other faults are on. others_s: when it sent
+    what is no attempt: connects that hung, and requests for tokens where these are what the fault meets.
     """
-    faulted = fault.plan.legs
-    times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
-    times += [*fault.traces_s, *(token.received_s for token in tokens)]
+    times = [*others_s, *(a.received_s for r in window for a in r.attempts if a.leg in sick)]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
-    if not faulted:
-        reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"
+    if not sick:
+        reasons["avoidance_s"] = "a fault on the gateway itself holds no leg, and no other fault was on"
         return None
     if not times:
         reasons["avoidance_s"] = "no attempt on the faulted legs was seen; a refused connect leaves no trace"
