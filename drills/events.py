@@ -15,6 +15,7 @@ from drills.marks import Shape
 from drills.routes import Route
 from faults import shapes
 from faults.base import Connections
+from faults.handshake import Handshake
 
 SCHEMA = "failover-drill/history/1"
 
@@ -53,11 +54,12 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     connections: Connections
     shape: shapes.Shape | None = None
     plane: str = "mitm"
+    handshake: Handshake | None = None
 
     @property
     def connection_level(self) -> bool:
-        """Whether connects themselves fail, so that attempts may leave no trace at the plane."""
-        return self.connections is not Connections.OPEN
+        """Whether connections do not come about, so that attempts may leave no trace at the plane."""
+        return self.connections is not Connections.OPEN or self.handshake is not None
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,6 +265,18 @@ class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
     port: int = 0
 
 
+class HandshakeMet(Event, frozen=True, kw_only=True, tag="handshake_met"):
+    """A TLS handshake began on a leg while faults were at its handshakes. It carries no id: no request was sent yet.
+
+    port: the caller's local port.
+    """
+
+    leg: str
+    at_s: float
+    faults: tuple[str, ...]
+    port: int
+
+
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
     """The runner asked a plane for a fault."""
 
@@ -404,6 +418,7 @@ AnyEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
+    | HandshakeMet
     | FaultRequested
     | FaultEffective
     | FaultClearRequested

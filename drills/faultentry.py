@@ -14,7 +14,7 @@ from drills.binding import bind_together, fields_of, near
 from drills.legs import ROLES, SELECTOR_KEYS, Selector, is_role
 from drills.problems import Place, Problem, choices
 from drills.yamlsource import MappingNode, Node, ScalarNode, is_null, place_of, shown
-from faults.base import Connections, Fault, kinds
+from faults.base import Fault, kinds
 from faults.shapes import SHAPE_KEYS, Shape
 
 
@@ -107,7 +107,7 @@ def _shapeless(node: Node, kind: str, fault: Fault | type[Fault]) -> Iterator[Pr
         return
     if fault.plane in _SHAPELESS_PLANES:
         is_one, instead = _SHAPELESS_PLANES[fault.plane]
-    elif isinstance(fault, Fault) and fault.connections() is not Connections.OPEN:
+    elif isinstance(fault, Fault) and fault.of_connections:
         is_one, instead = "one of connections", f"use 'status', 'hang' or 'reset', or {_INSTEAD}"
     else:
         return

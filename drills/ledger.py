@@ -26,6 +26,7 @@ from drills.events import (
     FaultProof,
     FaultRequested,
     GatewayLine,
+    HandshakeMet,
     HostTried,
     PhaseStarted,
     PlaneTrouble,
@@ -124,7 +125,7 @@ class Request:
 class FaultRecord:
     """What became of one fault of the plan. Times are None where it never came so far.
 
-    hung_connects: of the gateway, not of the drill's own probes, which are in `proofs`.
+    hung_connects, handshakes: of the gateway, not of the drill's own probes, which are in `proofs`.
     """
 
     plan: FaultPlan
@@ -134,6 +135,7 @@ class FaultRecord:
     cleared: FaultCleared | None
     hung_connects: tuple[ConnectHung, ...]
     proofs: tuple[FaultProof, ...] = ()
+    handshakes: tuple[HandshakeMet, ...] = ()
 
     @property
     def effective_s(self) -> float | None:
@@ -187,6 +189,7 @@ class _Raw:
     received: dict[int, AttemptReceived] = field(default_factory=dict)
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
+    handshakes: list[HandshakeMet] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
     clear_requested: dict[str, float] = field(default_factory=dict)
@@ -218,6 +221,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.finished[event.attempt] = event
             case ConnectHung():
                 raw.hung.append(event)
+            case HandshakeMet():
+                raw.handshakes.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
@@ -356,6 +361,7 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             clear_requested_s=raw.clear_requested.get(plan.id),
             cleared=raw.cleared.get(plan.id),
             hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults and not _is_probe(hung, raw)),
+            handshakes=tuple(met for met in raw.handshakes if plan.id in met.faults and not _is_probe(met, raw)),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
         )
 
@@ -364,9 +370,10 @@ _SEEN_LATE_S = 0.5
 """A hanging connect is seen by looking now and then: it may be reported after it was given up."""
 
 
-def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
-    return hung.port != 0 and any(
-        (proof.leg, proof.port) == (hung.leg, hung.port) and proof.sent_s <= hung.seen_s <= proof.done_s + _SEEN_LATE_S
+def _is_probe(seen: ConnectHung | HandshakeMet, raw: _Raw) -> bool:
+    at_s = seen.seen_s if isinstance(seen, ConnectHung) else seen.at_s
+    return seen.port != 0 and any(
+        (proof.leg, proof.port) == (seen.leg, seen.port) and proof.sent_s <= at_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs
     )
 

@@ -224,6 +224,7 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         cut_connections=effective.cut if effective else 0,
         held_connections=effective.held if effective else 0,
         hung_connects=len(fault.hung_connects),
+        handshakes=len(fault.handshakes),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
         proof=tuple(_proof(ledger, fault, leg) for leg in _proven_at(fault)),
     )
@@ -278,7 +279,7 @@ def _all_clear_s(ledger: Ledger, leg: str, before_s: float) -> float:
 
 
 def _touched(ledger: Ledger, fault: FaultRecord) -> int:
-    """Attempts and hung connects that met the fault.
+    """Attempts, hung connects and TLS handshakes that met the fault.
 
     A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
     due while it was on and of which no attempt reached its legs, if one of its legs served before.
@@ -286,7 +287,7 @@ def _touched(ledger: Ledger, fault: FaultRecord) -> int:
     if fault.plan.plane == "process":
         return _touched_at_the_gateway(ledger, fault)
     attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
-    touched = attempts + len(fault.hung_connects)
+    touched = attempts + len(fault.hung_connects) + len(fault.handshakes)
     onset_s = fault.effective_s
     if onset_s is None or fault.plan.connections is not Connections.REFUSED:
         return touched

@@ -119,6 +119,7 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             connections=window.use.fault.connections(),
             shape=window.use.shape,
             plane=window.use.fault.plane,
+            handshake=window.use.fault.handshake(),
         )
         for window in scenario.fault_windows()
     ]

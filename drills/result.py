@@ -87,8 +87,8 @@ class ProofPart(_Part, frozen=True, kw_only=True):
 
 
 class FaultPart(_Part, frozen=True, kw_only=True):
-    """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
-    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away.
+    """What became of a fault. touched_requests: attempts, hung connects and handshakes that met it; for a fault that
+    refuses connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away.
     shape: which requests it hits; empty for all. proof: by leg.
     """
 
@@ -104,6 +104,7 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     cut_connections: int
     held_connections: int
     hung_connects: int
+    handshakes: int = 0
     shape: str = ""
     proof: tuple[ProofPart, ...] = ()
 

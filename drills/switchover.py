@@ -205,6 +205,7 @@ def _avoidance_s(
     """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason."""
     times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
     times += [hung.seen_s for hung in fault.hung_connects]
+    times += [met.at_s for met in fault.handshakes]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
     if not faulted:
         reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"

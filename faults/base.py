@@ -208,6 +208,11 @@ class Fault:
         """
         return None
 
+    @property
+    def of_connections(self) -> bool:
+        """Whether it keeps connections themselves from coming about, so that it sees no requests."""
+        return self.connections() is not Connections.OPEN or self.handshake() is not None
+
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""
         return Proceed()
@@ -215,14 +220,20 @@ class Fault:
     def proves(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met while the fault was on proves that the fault is on.
 
-        By default what the state of the connections does to a connect; where connections stay open, anything but the
-        usual answer at the usual time. A fault that does something more definite says so itself.
+        By default what the state of the connections does to a connect, or what the leg does in a TLS handshake; where
+        connections come about as ever, anything but the usual answer at the usual time. A fault that does something
+        more definite says so itself.
         """
         state = self.connections()
         if state is Connections.REFUSED:
             return outcome.came is Came.REFUSED
         if state is Connections.BLACKHOLED:
             return outcome.came is Came.CONNECT_HUNG and outcome.late
+        handshake = self.handshake()
+        if handshake is not None and not handshake.answered:
+            return outcome.came is Came.HANDSHAKE_HUNG and outcome.late
+        if handshake is not None:
+            return outcome.came is Came.HANDSHAKE_FAILED and outcome.certificate is handshake.certificate
         return outcome.came is not Came.STOPPED and (outcome.came is not Came.WHOLE or outcome.late)
 
     def restored(self, outcome: ProbeOutcome) -> bool:

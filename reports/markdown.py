@@ -188,7 +188,9 @@ def _ledger(result: Result) -> str:
 def _hung(result: Result) -> str:
     hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
     seen = markdown("; ".join(hung), 1000) or "none"
-    return f"Connects that hung and so carried no request: {seen}. A refused connect leaves no trace at all."
+    shaken = [f"{fault.handshakes} on {', '.join(fault.legs)}" for fault in result.faults if fault.handshakes]
+    said = f" TLS handshakes that met a fault: {markdown('; '.join(shaken), 1000)}." if shaken else ""
+    return f"Connects that hung and so carried no request: {seen}.{said} A refused connect leaves no trace at all."
 
 
 def _legs(result: Result) -> str:

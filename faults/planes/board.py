@@ -2,7 +2,8 @@
 
 Faults on one leg compose in the order in which they were put on: delays add up, and the first other decision wins.
 A decision counts only while its fault is on: when the winner is cleared first, the next one wins.
-Of several connection faults the hardest wins: refused before blackholed before open.
+Of several connection faults the hardest wins: refused before blackholed before open. Of several faults of handshakes
+one that leaves them unanswered wins, else the first.
 Probes that prove a fault are hit whatever its shape, and are counted nowhere: callers' requests meet the same decisions
 with and without them.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, fields
 import msgspec
 
 from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSeen, kinds
+from faults.handshake import USUAL_HANDSHAKE, Handshake
 from faults.shapes import Shape
 
 _RATE_OVER_S = 1.0
@@ -77,7 +79,7 @@ class Board:
         if unknown:
             raise ValueError(f"{kind} has no setting {', '.join(unknown)}")
         fault = msgspec.convert(settings, cls)
-        if shape is not None and fault.connections() is not Connections.OPEN:
+        if shape is not None and fault.of_connections:
             raise ValueError(f"{kind} is a fault of connections: it has no shape")
         rng = random.Random(f"{self._seed}:{fault_id}")
         self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng, shape, now_s)
@@ -96,6 +98,15 @@ class Board:
     def on_connections(self, leg: str) -> tuple[str, ...]:
         """Ids of the faults that are at the leg's connections."""
         return tuple(active.id for active in self._on(leg) if active.fault.connections() is not Connections.OPEN)
+
+    def handshake(self, leg: str) -> Handshake:
+        """What the leg does in TLS handshakes now."""
+        wanted = [wish for active in self._on(leg) if (wish := active.fault.handshake()) is not None]
+        return next((wish for wish in wanted if not wish.answered), wanted[0] if wanted else USUAL_HANDSHAKE)
+
+    def on_handshakes(self, leg: str) -> tuple[str, ...]:
+        """Ids of the faults that are at the leg's handshakes."""
+        return tuple(active.id for active in self._on(leg) if active.fault.handshake() is not None)
 
     def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
         """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,

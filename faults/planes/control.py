@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import (
+    AttemptDone,
+    AttemptReceived,
+    ConnectHung,
+    FaultCleared,
+    FaultEffective,
+    HandshakeMet,
+    PlaneTrouble,
+)
 from faults.handshake import Certificate
 from faults.shapes import Shape
 
@@ -111,4 +119,13 @@ class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     version: str
 
 
-PlaneEvent = PlaneReady | AttemptReceived | AttemptDone | ConnectHung | FaultEffective | FaultCleared | PlaneTrouble
+PlaneEvent = (
+    PlaneReady
+    | AttemptReceived
+    | AttemptDone
+    | ConnectHung
+    | HandshakeMet
+    | FaultEffective
+    | FaultCleared
+    | PlaneTrouble
+)

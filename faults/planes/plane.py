@@ -7,13 +7,14 @@ reset when the step has returned, so the second stamp is taken right after that:
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
-from drills.events import ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import ConnectHung, FaultCleared, FaultEffective, HandshakeMet, PlaneTrouble
 from faults.base import Connections
 from faults.planes.board import Board
 from faults.planes.connects import hanging
@@ -53,7 +54,8 @@ class Plane:
         """Open every leg's listener; the ports by leg."""
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
-            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates))
+            greeted = functools.partial(self._greeted, leg.name)
+            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), greeted)
         return {name: listener.port for name, listener in self._listeners.items()}
 
     async def close(self) -> None:
@@ -88,7 +90,10 @@ class Plane:
                     self._requests.touch_open(leg, command.fault, reset=refused)
                     changed = self._listeners[leg].become(state)
                     cut, held = (cut + changed, held) if refused else (cut, held + changed)
-        except OSError:
+                if command.fault in self._board.on_handshakes(leg):
+                    self._requests.touch_open(leg, command.fault, reset=True)
+                    cut += self._listeners[leg].shake(self._board.handshake(leg), reset=True)
+        except (OSError, ValueError):
             self._clear(command.fault, "it could not be put on")
             raise
         self._requests.faults_changed()
@@ -104,9 +109,15 @@ class Plane:
         try:
             for leg in legs:
                 self._listeners[leg].become(self._board.connections(leg))
+                self._listeners[leg].shake(self._board.handshake(leg), reset=False)
         finally:
             self._requests.faults_changed()
         self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
+
+    def _greeted(self, leg: str, port: int) -> None:
+        """A TLS handshake begins on a leg: report it when a fault meets it."""
+        if faults := self._board.on_handshakes(leg):
+            self._emit(HandshakeMet(leg=leg, at_s=self._requests.now_s(), faults=faults, port=port))
 
     def _after_resets(self, event: Callable[[float], PlaneEvent]) -> None:
         asyncio.get_running_loop().call_soon(lambda: self._emit(event(self._requests.now_s())))
