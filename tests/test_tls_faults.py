@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from plane_harness import SETTLE_S, Bench, PlaneProcess, bench, host_of, mark, until
+from plane_harness import SETTLE_S, Bench, Caller, PlaneProcess, bench, host_of, mark, until
 from sdk_env import sdk_python
 from test_relay import relaying
 from test_sdks import ask
@@ -33,6 +34,7 @@ from faults.planes.board import Board
 from faults.planes.control import LEASE_S, Apply
 from faults.proof import Came, ProbeOutcome
 from faults.shapes import Shape as FaultShape
+from faults.tls_bad_certificate import TlsBadCertificate
 from faults.tls_handshake_hang import TlsHandshakeHang
 
 __all__ = ["sdk_python"]
@@ -43,6 +45,10 @@ DIALECTS = {"anthropic": "anthropic", "openai": "openai", "bedrock": "bedrock"}
 HANDSHAKES: dict[Fault, Handshake] = {
     # Accepted, and never answered.
     TlsHandshakeHang(): Handshake(answered=False),
+    # Answered, and each with its own kind of certificate.
+    TlsBadCertificate(): Handshake(certificate=Certificate.EXPIRED),
+    TlsBadCertificate(how="wrong_host"): Handshake(certificate=Certificate.WRONG_HOST),
+    TlsBadCertificate(how="self_signed"): Handshake(certificate=Certificate.SELF_SIGNED),
 }
 
 # fault -> what httpx raises on a new connection and a piece of its words; what a probe of the fault comes to; what the
@@ -55,6 +61,30 @@ SEEN: dict[Fault, tuple[type[Exception], str, Came, str, str, str]] = {
         "anthropic.APITimeoutError",
         "openai.APITimeoutError",
         "botocore.exceptions.ReadTimeoutError",  # behind a proxy, its connect timeout does not count the handshake
+    ),
+    TlsBadCertificate(): (
+        httpx.ConnectError,
+        "certificate has expired",
+        Came.HANDSHAKE_FAILED,
+        "anthropic.APIConnectionError",
+        "openai.APIConnectionError",
+        "botocore.exceptions.SSLError",
+    ),
+    TlsBadCertificate(how="wrong_host"): (
+        httpx.ConnectError,
+        "Hostname mismatch",
+        Came.HANDSHAKE_FAILED,
+        "anthropic.APIConnectionError",
+        "openai.APIConnectionError",
+        "botocore.exceptions.SSLError",
+    ),
+    TlsBadCertificate(how="self_signed"): (
+        httpx.ConnectError,
+        "self-signed certificate",
+        Came.HANDSHAKE_FAILED,
+        "anthropic.APIConnectionError",
+        "openai.APIConnectionError",
+        "botocore.exceptions.SSLError",
     ),
 }
 
@@ -201,12 +231,22 @@ def test_a_handshake_that_hung_is_answered_when_the_fault_ends(rig: Bench, plane
         assert len(plane.all(HandshakeMet)) == handshakes
 
 
-def test_a_session_is_not_resumed_past_a_fault(rig: Bench, plane: PlaneProcess) -> None:
+def test_who_does_not_look_at_certificates_notices_nothing(plane: PlaneProcess) -> None:
+    """A gateway with verification switched off is served with a bad certificate as with a good one."""
+    careless = ssl.create_default_context()
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    caller = Caller(providers.get("openai"), plane.ports["openai"], SETTLE_S, careless, host_of("openai"))
+    with caller, plane.fault("tls_bad_certificate", "openai", how="self_signed"):
+        assert caller.reading(mark()).shape is Shape.WHOLE
+
+
+@pytest.mark.parametrize("fault", SEEN, ids=str)
+def test_a_session_is_not_resumed_past_a_fault(rig: Bench, plane: PlaneProcess, fault: Fault) -> None:
     """A client that keeps its session, as Node and Java do, shakes hands anew; without a fault it need not."""
     context, session = rig.trust(), None
     resumed = []
-    for kind in ("", "tls_handshake_hang", ""):
-        fault = plane.apply(kind, ["bedrock"]) if kind else ""
+    for on in (False, True, False):
+        id_ = plane.apply(fault.kind, ["bedrock"], **settings(fault)) if on else ""
         try:
             with socket.create_connection(("127.0.0.1", plane.ports["bedrock"]), 0.4) as sock:
                 wrapped = context.wrap_socket(sock, server_hostname=host_of("bedrock"), session=session)
@@ -215,11 +255,11 @@ def test_a_session_is_not_resumed_past_a_fault(rig: Bench, plane: PlaneProcess) 
                 session = wrapped.session
                 resumed.append(wrapped.session_reused)
                 wrapped.close()
-        except TimeoutError:
+        except (TimeoutError, ssl.SSLCertVerificationError):
             resumed.append(None)
         finally:
-            if fault:
-                plane.clear(fault)
+            if on:
+                plane.clear(id_)
     assert resumed == [False, None, True]
 
 
