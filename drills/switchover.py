@@ -165,12 +165,13 @@ def _sick(ledger: Ledger, at_s: float) -> frozenset[str]:
 
 
 def _traces_s(ledger: Ledger, fault: FaultRecord, sick: frozenset[str]) -> Collection[float]:
-    """When connects to sick legs hung, and lookups of them failed: because of the fault, or of any if the fault is on
-    the gateway itself.
+    """When tries at sick legs came to no attempt: connects that hung, lookups that failed, handshakes that met a fault.
+    Because of this one, or of any if it is on the gateway itself.
     """
     if fault.plan.legs:
         return fault.traces_s
     hung = {seen.seen_s for other in ledger.faults for seen in other.hung_connects if seen.leg in sick}
+    hung |= {seen.seen_s for other in ledger.faults for seen in other.handshakes if seen.leg in sick}
     return hung | {seen.seen_s for other in ledger.faults for seen in other.failed_lookups if sick & {*seen.legs}}
 
 

@@ -15,6 +15,7 @@ from drills.events import (
     FaultCleared,
     FaultEffective,
     FaultSwitched,
+    HandshakeMet,
     HostTried,
     LookupFailed,
     PlaneTrouble,
@@ -136,6 +137,7 @@ PlaneEvent = (
     | AttemptDone
     | ConnectHung
     | LookupFailed
+    | HandshakeMet
     | HostTried
     | FaultEffective
     | FaultSwitched
