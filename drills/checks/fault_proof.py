@@ -43,8 +43,9 @@ def _judge(measured: Measured) -> CheckPart | None:
         + ("; on the gateway itself, the kernel sees its process go, and after it it is ready" if on_gateway else ""),
         observed="; ".join([*([legs] if at_legs else []), *gateway, *problems[:3]]),
         evidence=tuple(problems[:10]),
-        advice="A fault that does not do what it says proves nothing. Lengthen the phase of the fault if it is shorter "
-        "than the answers of its legs take; if it stays, this is a bug of the tool."
+        advice="A fault that does not do what it says proves nothing. Lengthen the phase of the fault, or the time for "
+        "which its square leaves it on, if that is shorter than the answers of its legs take; if it stays, this is a "
+        "bug of the tool."
         if problems
         else "",
     )
