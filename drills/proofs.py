@@ -56,13 +56,17 @@ class Timing:
 
 
 class _Way(NamedTuple):
-    """How a fault is probed: with a streamed answer or not, whether the end of the connection is waited for, and
-    whether the name of the leg's host is looked up first.
+    """How a fault is probed: with a streamed answer, whether the end of the connection is waited for, whether the
+    name of the leg's host is looked up first, and whether the probe speaks plain HTTP where the gateway speaks TLS.
+
+    The legs' ports serve both. A TLS handshake crosses the wire as well and meets what is wrong there before any
+    request; what faults on the wire prove is about the bytes of an answer.
     """
 
     stream: bool
     to_end: bool
     by_name: bool
+    plain: bool
 
 
 @dataclass(frozen=True)
@@ -226,8 +230,10 @@ class Prover:
         provider = providers.get(self._legs[leg].provider)
         mark = Mark(self._secret + secrets.token_hex(8 - _SECRET_BYTES), self._words)
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
-        name = self._names[leg] if way.by_name else ""
-        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end, name=name)
+        name, to = self._names[leg] if way.by_name else "", self._addresses[leg]
+        if way.plain:
+            to = msgspec.structs.replace(to, host="")
+        proof = await self._prober.send(to, request, within_s, to_end=way.to_end, name=name)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, stream))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
@@ -265,7 +271,8 @@ class Prover:
 
 def _way(plan: FaultPlan) -> _Way:
     fault = _fault(plan)
-    return _Way(fault.probe_streams, fault.probe_closes, fault.lookups() is not Lookups.ANSWERED)
+    by_name, plain = fault.lookups() is not Lookups.ANSWERED, fault.plane == "toxi"
+    return _Way(fault.probe_streams, fault.probe_closes, by_name, plain)
 
 
 def _fault(plan: FaultPlan) -> Fault:
