@@ -7,16 +7,21 @@ Pure: bytes in, a reading out.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from drills.events import Ending
 from drills.marks import Mark
 
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
-def request_body(model: str, mark: Mark, stream: bool) -> bytes:
-    """The body of a chat completion request that carries a mark."""
-    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": mark.prompt()}]}
+
+def request_body(model: str, mark: Mark, stream: bool, fields: Mapping[str, str] = NO_FIELDS) -> bytes:
+    """The body of a chat completion request that carries a mark. fields: what else it carries, as JSON by key."""
+    body: dict[str, object] = {key: json.loads(value) for key, value in fields.items()}
+    body |= {"model": model, "messages": [{"role": "user", "content": mark.prompt()}]}
     if stream:
         body["stream"] = True
     return json.dumps(body).encode()
@@ -42,10 +47,14 @@ _TEXT_AT_MOST = 1 << 20
 
 
 class AnswerReader:
-    """Reads one answer with a success status. `feed` it as bytes come, then ask for `ending` and `text`."""
+    """Reads one answer with a success status. `feed` it as bytes come, then ask for `ending` and `text`.
 
-    def __init__(self, stream: bool) -> None:
+    done_mark: whether a stream must end with `data: [DONE]`; without, its finish reason ends it.
+    """
+
+    def __init__(self, stream: bool, done_mark: bool = True) -> None:
         self._stream = stream
+        self._done_mark = done_mark
         self._pending = b""
         self._pieces: list[str] = []
         self._size = 0
@@ -87,7 +96,7 @@ class AnswerReader:
             return Ending.IN_BAND
         if self._malformed:
             return Ending.MALFORMED
-        complete = self._finished and (self._done or not self._stream)
+        complete = self._finished and (self._done or not self._stream or not self._done_mark)
         return Ending.COMPLETE if complete else Ending.UNTERMINATED
 
     def _line(self, line: bytes) -> None:

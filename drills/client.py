@@ -75,8 +75,8 @@ def clean(text: str) -> str:
 class _Exchange:
     """What one arrival has seen so far."""
 
-    def __init__(self, stream: bool) -> None:
-        self.reader = AnswerReader(stream)
+    def __init__(self, stream: bool, done_mark: bool) -> None:
+        self.reader = AnswerReader(stream, done_mark)
         self.written = False
         self.status: int | None = None
         self.claimed = ""
@@ -96,9 +96,10 @@ class Callers:
     def __init__(self, launch: Launch, model: str, clock: Clock, ground: Ground = OUTSIDE) -> None:
         self.clock = clock
         self._ground = ground
-        self._model = model
+        self._model, self._fields = model, launch.request_fields
         self._url = launch.base_url + launch.chat_path
-        self._claim_header = launch.claim_header
+        self._claim_header, self._claims = launch.claim_header, launch.claims
+        self._done_mark = launch.done_mark
         self._headers = {"content-type": "application/json", **dict(launch.request_headers)}
         self._tls = httpx.create_ssl_context()
         self._lanes: list[httpx.AsyncClient] = []
@@ -123,7 +124,7 @@ class Callers:
 
     async def call(self, seq: int, mark: Mark, stream: bool, due_s: float, deadline_s: float) -> ArrivalDone:
         """One request, from being sent to its end or its deadline (`deadline_s` after `due_s`)."""
-        exchange = _Exchange(stream)
+        exchange = _Exchange(stream, self._done_mark)
         detail = ""
         try:
             async with asyncio.timeout(due_s + deadline_s - self.clock.now_s()):
@@ -148,7 +149,7 @@ class Callers:
         request = lane.build_request(
             "POST",
             self._url,
-            content=request_body(self._model, mark, stream),
+            content=request_body(self._model, mark, stream, self._fields),
             headers=self._headers,
             extensions={"trace": exchange.trace},
         )
@@ -156,7 +157,8 @@ class Callers:
         try:
             exchange.first_byte_s = self.clock.now_s()
             exchange.status = response.status_code
-            exchange.claimed = response.headers.get(self._claim_header, "") if self._claim_header else ""
+            claimed = response.headers.get(self._claim_header, "") if self._claim_header else ""
+            exchange.claimed = self._claims.get(claimed, claimed)
             success = 200 <= response.status_code < 300
             async for data in response.aiter_bytes():
                 if not success:
@@ -253,11 +255,11 @@ class Prober:
             error=error,
         )
 
-    async def answers(self, url: str) -> bool:
-        """Whether a GET of this URL is answered with 200. Refused, broken and timed out mean no."""
+    async def answers(self, url: str, status: int = 200) -> bool:
+        """Whether a GET of this URL is answered with this status. Refused, broken and timed out mean no."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
         sent = await self._send(url, nothing, Address(0))
-        return sent.status == 200 and not sent.error
+        return sent.status == status and not sent.error
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from drills import __version__, cache, network, toxiproxy_install
-from drills.gateways import litellm_install
+from drills.gateways import bifrost_install, litellm_install, portkey_install, tensorzero_install
 from drills.problems import UsageProblem
 
 _ASK_WITHIN_S = 10.0
@@ -45,12 +45,13 @@ def look(env: Mapping[str, str]) -> Findings:
             Part(name="python", version=platform.python_version()),
             Part(name="mitmproxy", version=metadata.version("mitmproxy")),
             _litellm(env),
+            _portkey(env),
+            _tensorzero(env),
+            _bifrost(env),
             _toxiproxy(env),
             _network(),
             _program("go", toxiproxy_install.go_of(env), "version", "only needed to build Toxiproxy"),
-            _program(
-                "node", shutil.which("node", path=env.get("PATH")), "--version", "only needed by gateways in Node"
-            ),
+            _program("node", shutil.which("node", path=env.get("PATH")), "--version", "only needed by Portkey"),
         ),
         cache=str(folder),
         cache_bytes=_size(folder),
@@ -77,6 +78,37 @@ def _litellm(env: Mapping[str, str]) -> Part:
     if version is None:
         return Part(name="litellm", version=None, detail="the first drill that needs it installs it")
     return Part(name="litellm", version=version, where=str(litellm_install.executable(env)))
+
+
+def _portkey(env: Mapping[str, str]) -> Part:
+    try:
+        portkey_install.node(env)
+        version = portkey_install.installed(env)
+    except UsageProblem as problem:
+        return Part(name="portkey", version=None, detail=str(problem))
+    if version is None:
+        return Part(name="portkey", version=None, detail="the first drill that needs it installs it, with npm")
+    return Part(name="portkey", version=version, where=str(portkey_install.start_script(env)))
+
+
+def _tensorzero(env: Mapping[str, str]) -> Part:
+    try:
+        version = tensorzero_install.installed(env)
+    except UsageProblem as problem:
+        return Part(name="tensorzero", version=None, detail=str(problem))
+    if version is None:
+        return Part(name="tensorzero", version=None, detail="the first drill that needs it installs it")
+    return Part(name="tensorzero", version=version, where=str(tensorzero_install.python(env)))
+
+
+def _bifrost(env: Mapping[str, str]) -> Part:
+    try:
+        found = bifrost_install.find(env)
+    except UsageProblem as problem:
+        return Part(name="bifrost", version=None, detail=str(problem))
+    if found is None:
+        return Part(name="bifrost", version=None, detail="only needed to drill it; `npx -y @maximhq/bifrost` brings it")
+    return Part(name="bifrost", version=found.version, where=found.program, detail=found.origin)
 
 
 def _toxiproxy(env: Mapping[str, str]) -> Part:

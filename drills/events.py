@@ -30,18 +30,37 @@ class UntilAnswered(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
 
 
+class Basis(enum.StrEnum):
+    """On what a scenario of a real outage rests, phase by phase, so that nobody takes a guess for a published fact."""
+
+    PUBLISHED = "published"
+    """What broke, and how, was published by whom it happened to, or was measured."""
+    ASSUMED = "assumed"
+    """Some of it is the author's assumption: a share, a length, a shape."""
+    REMEMBERED = "remembered"
+    """Told from memory, without a source at hand."""
+
+
 class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end."""
+    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end.
+
+    basis: on what it rests; None where the scenario does not say.
+    """
 
     name: str
     start_s: float
     end_s: float
     faults: tuple[str, ...]
     until: UntilAnswered | None = None
+    basis: Basis | None = None
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for."""
+    """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for.
+
+    of_identity: it is one of the legs' identity services, and leaves the models alone. sees_requests: it decides about
+    each request; false for the state of a port, a line or a process.
+    """
 
     id: str
     kind: str
@@ -54,11 +73,23 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     lookups: Lookups = Lookups.ANSWERED
     shape: shapes.Shape | None = None
     plane: str = "mitm"
+    of_identity: bool = False
+    sees_requests: bool = True
 
     @property
     def connection_level(self) -> bool:
         """Whether connects, or the lookups before them, fail, so that attempts may leave no trace at the plane."""
         return self.connections is not Connections.OPEN or self.lookups is not Lookups.ANSWERED
+
+    @property
+    def square(self) -> shapes.Square | None:
+        """How its plane switches it as a whole; None for a fault that chooses requests, or is on throughout."""
+        return None if self.sees_requests or self.shape is None else self.shape.square
+
+    @property
+    def before_the_model(self) -> bool:
+        """Whether a try of the gateway may fail before it asks the model: for want of a connection, or of a token."""
+        return self.connection_level or self.of_identity
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +108,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     """The first line of a history: all that is needed to judge the rest of it again.
 
     proofs: whether every fault is proved by probes; histories of earlier versions have none.
+    inferred: whether an application makes its own calls, so that the ledger has to infer its requests from them.
+    upstreams: by leg, the base URL on which a gateway that runs already has to call it; empty for all others.
+    health: the URL that was polled beside an application's calls; empty when there is none.
     """
 
     schema: str
@@ -105,6 +139,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     deadline_s: float
     slow_s: float | None
     proofs: bool = False
+    inferred: bool = False
+    upstreams: dict[str, str] = {}
+    health: str = ""
     environment: dict[str, str]
 
 
@@ -120,7 +157,10 @@ class Via(enum.StrEnum):
 
 
 class Probe(Event, frozen=True, kw_only=True, tag="probe"):
-    """A request of the tool's own, not part of the load. `error` is empty when the answer was whole."""
+    """A request of the tool's own, not part of the load. `error` is empty when the answer was whole.
+
+    identity: it asked the leg's identity service for a token, and not the model.
+    """
 
     id: str
     leg: str | None
@@ -130,6 +170,7 @@ class Probe(Event, frozen=True, kw_only=True, tag="probe"):
     first_token_s: float | None
     done_s: float
     error: str
+    identity: bool = False
 
 
 class TimelineStarted(Event, frozen=True, kw_only=True, tag="timeline_started"):
@@ -184,12 +225,15 @@ class Ending(enum.StrEnum):
     """The caller's deadline passed."""
     CANCELLED = "cancelled"
     """The drill was stopped while the request was under way."""
+    GIVEN_UP = "given_up"
+    """Of an inferred request: no attempt brought a whole answer, and the application made no further one."""
 
 
 class ArrivalDone(Event, frozen=True, kw_only=True, tag="arrival_done"):
     """A request of the load ended. `shape`, `legs` and `words` say what its text was, judged against its mark.
 
-    claimed: what the gateway's own headers say about who served, for a cross-check; never the truth.
+    claimed: the leg that served by the gateway's own headers, for a cross-check; never the truth. Their own words
+    where they name no leg.
     detail: a short piece of what came back, cleaned of control characters and secrets.
     """
 
@@ -215,7 +259,13 @@ class ArrivalNotStarted(Event, frozen=True, kw_only=True, tag="arrival_not_start
 
 
 class AttemptReceived(Event, frozen=True, kw_only=True, tag="attempt_received"):
-    """A request of the gateway reached a leg's plane. `id` is the mark's id, empty when it carried none."""
+    """A request of the gateway reached a leg's plane. `id` is the mark's id, empty when it carried none.
+
+    Of a request without a mark, in a run whose requests are inferred: `text_key` is a hash of its last user message,
+    keyed with a secret of the run (equal texts, equal keys; the text itself is nowhere), empty when it has none;
+    `retry` is which retry it is, when the SDK that sent it says so in its headers (0: the first try); `port` is the
+    caller's local port.
+    """
 
     attempt: int
     leg: str
@@ -225,6 +275,9 @@ class AttemptReceived(Event, frozen=True, kw_only=True, tag="attempt_received"):
     model: str
     stream: bool
     received_s: float
+    text_key: str = ""
+    retry: int | None = None
+    port: int = 0
 
 
 class AttemptResult(enum.StrEnum):
@@ -264,6 +317,18 @@ class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
     port: int = 0
 
 
+class ConnectGone(Event, frozen=True, kw_only=True, tag="connect_gone"):
+    """A hung connect hangs no more: its caller gave it up, or it got through when the leg accepted connects again.
+
+    It was seen waiting for the last time at `last_seen_s`, and not any more at `at_s`.
+    """
+
+    leg: str
+    port: int
+    last_seen_s: float
+    at_s: float
+
+
 class LookupFailed(Event, frozen=True, kw_only=True, tag="lookup_failed"):
     """The name of a leg's host was looked up, and a fault decided what came of it. It carries no id: no byte of a
     request was ever sent. legs: all whose host it is. port: the caller's local port.
@@ -291,6 +356,21 @@ class FaultEffective(Event, frozen=True, kw_only=True, tag="fault_effective"):
 
     fault: str
     legs: tuple[str, ...]
+    began_s: float
+    at_s: float
+    cut: int = 0
+    held: int = 0
+
+
+class FaultSwitched(Event, frozen=True, kw_only=True, tag="fault_switched"):
+    """A flapping fault that is switched as a whole went off, or on again, between its beginning and its end.
+
+    From `at_s` on, every connection of the legs meets it (`on`), or none does; of a fault on the gateway, the keeper
+    did it. The transition began at `began_s`. cut, held: as in `FaultEffective`.
+    """
+
+    fault: str
+    on: bool
     began_s: float
     at_s: float
     cut: int = 0
@@ -398,6 +478,26 @@ class GatewayLine(Event, frozen=True, kw_only=True, tag="gateway"):
     detail: str = ""
 
 
+class ProgramEnded(Event, frozen=True, kw_only=True, tag="program_ended"):
+    """The application under test ended: by itself, or (`asked`) when the drill told it to by SIGTERM.
+
+    code: its exit code; 128 and the signal's number when a signal ended it. said: the last lines of its output.
+    """
+
+    at_s: float
+    code: int
+    asked: bool
+    said: tuple[str, ...] = ()
+
+
+class HealthPoll(Event, frozen=True, kw_only=True, tag="health_poll"):
+    """A GET of the application's health URL. `error` is empty when it was answered with 200."""
+
+    sent_s: float
+    done_s: float
+    error: str = ""
+
+
 class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
     """The last line of a history. `interrupted` is empty, or says what stopped the run."""
 
@@ -417,14 +517,18 @@ AnyEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
+    | ConnectGone
     | LookupFailed
     | FaultRequested
     | FaultEffective
+    | FaultSwitched
     | FaultClearRequested
     | FaultCleared
     | FaultProof
     | PlaneTrouble
     | HostTried
     | GatewayLine
+    | ProgramEnded
+    | HealthPoll
     | RunEnded
 )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import FaultRecord, Ledger
+from drills.outage import client_outage
 from drills.outcomes import Outcome
+from drills.request import Request
 from drills.result import Failback
-from drills.switchover import client_outage, last_s, served_before
+from drills.switchover import last_s, served_before
 
 _TOGETHER_S = 1.0
 """Faults that end within this time of each other end together."""

@@ -6,10 +6,15 @@ kept and named, so that the ledger adds up or says where it does not.
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
+from drills import inferred
 from drills.events import (
     AnyEvent,
     ArrivalDone,
@@ -18,6 +23,7 @@ from drills.events import (
     AttemptDone,
     AttemptReceived,
     AttemptResult,
+    ConnectGone,
     ConnectHung,
     FaultCleared,
     FaultClearRequested,
@@ -25,12 +31,15 @@ from drills.events import (
     FaultPlan,
     FaultProof,
     FaultRequested,
+    FaultSwitched,
     GatewayLine,
+    HealthPoll,
     HostTried,
     LookupFailed,
     PhaseStarted,
     PlaneTrouble,
     Probe,
+    ProgramEnded,
     RunEnded,
     RunStarted,
     TimelineEnded,
@@ -38,87 +47,20 @@ from drills.events import (
 )
 from drills.outcomes import Outcome, outcome_of
 from drills.providers.base import Surface
+from drills.request import Attempt, Request
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One request of the gateway on one leg. Times on the run's clock; `done` is None when its end was never seen."""
+class OnWindow(NamedTuple):
+    """A time in which a fault was on without a break; one that does not flap has one.
 
-    seen: AttemptReceived
-    done: AttemptDone | None
-    on_the_wire: tuple[str, ...] = ()
-    """Faults of the Toxiproxy plane that were at its leg while it was under way; it sees no requests."""
-
-    @property
-    def leg(self) -> str:
-        """The leg that it went to."""
-        return self.seen.leg
-
-    @property
-    def received_s(self) -> float:
-        """When its headers were at the plane."""
-        return self.seen.received_s
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Ids of the faults that touched it."""
-        return (*self.on_the_wire, *(self.done.faults if self.done else ()))
-
-    @property
-    def result(self) -> str:
-        """How it ended."""
-        return self.done.result.value if self.done else "unfinished"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One arrival: what the caller asked, got, and which attempts that took.
-
-    served_by: the one leg that wrote the whole answer; None unless the outcome is ok.
-    slow: an ok answer that came too late (filled in by `Ledger`, which knows the limit).
+    It was being put on from `began_s`, on for everybody from `on_s` to `ends_s`, and off for everybody from `off_s`.
+    The last two are infinite where it was never seen to end.
     """
 
-    seq: int
-    id: str
-    stream: bool
-    due_s: float
-    sent_s: float | None
-    done: ArrivalDone | None
-    outcome: Outcome
-    attempts: tuple[Attempt, ...]
-    slow: bool = False
-
-    @property
-    def served_by(self) -> str | None:
-        """The leg that answered, for an ok answer."""
-        return self.done.legs[0] if self.done is not None and self.outcome is Outcome.OK else None
-
-    @property
-    def done_s(self) -> float | None:
-        """When it ended."""
-        return self.done.done_s if self.done else None
-
-    @property
-    def latency_s(self) -> float | None:
-        """From due to done."""
-        return self.done.done_s - self.due_s if self.done else None
-
-    @property
-    def token_latency_s(self) -> float | None:
-        """From due to the first token."""
-        if self.done is None or self.done.first_token_s is None:
-            return None
-        return self.done.first_token_s - self.due_s
-
-    @property
-    def ok(self) -> bool:
-        """A complete answer from one leg."""
-        return self.outcome is Outcome.OK
-
-    @property
-    def good(self) -> bool:
-        """Ok and not slow."""
-        return self.ok and not self.slow
+    began_s: float
+    on_s: float
+    ends_s: float
+    off_s: float
 
 
 @dataclass(frozen=True)
@@ -135,7 +77,14 @@ class FaultRecord:
     cleared: FaultCleared | None
     hung_connects: tuple[ConnectHung, ...]
     proofs: tuple[FaultProof, ...] = ()
+    switched: tuple[FaultSwitched, ...] = ()
+    """Of a flapping fault that is switched as a whole: its edges in order."""
     failed_lookups: tuple[LookupFailed, ...] = ()
+
+    @cached_property
+    def on_windows(self) -> tuple[OnWindow, ...]:
+        """When it was on, in order."""
+        return _on_windows(self.effective, self.switched, self.cleared)
 
     @property
     def traces_s(self) -> tuple[float, ...]:
@@ -155,7 +104,11 @@ class FaultRecord:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Everything that a history says, joined. `requests` are in the order in which they were due."""
+    """Everything that a history says, joined. `requests` are in the order in which they were due.
+
+    Of an application that makes its own calls, the requests are inferred from these: `warm_up`, `cut` and `repeated`
+    as in `drills.inferred.Inferred`; `program` is how it ended, and `health` the polls of its health URL.
+    """
 
     header: RunStarted
     timeline_s: float | None
@@ -174,11 +127,27 @@ class Ledger:
     slow_limit_s: float | None
     slow_token_limit_s: float | None
     hosts_tried: tuple[HostTried, ...] = ()
+    warm_up: tuple[Attempt, ...] = ()
+    cut: int = 0
+    repeated: int = 0
+    program: ProgramEnded | None = None
+    health: tuple[HealthPoll, ...] = ()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every attempt that a caller's request caused, by request."""
         return tuple(attempt for request in self.requests for attempt in request.attempts)
+
+    def tokens_asked(self, legs: Collection[str]) -> tuple[Attempt, ...]:
+        """The gateway's requests for tokens on these legs, in order. They carry no id: no request owns a token."""
+        found = (a for a in self.side_attempts if a.seen.surface == Surface.IDENTITY and a.leg in legs)
+        return tuple(sorted(found, key=lambda attempt: attempt.received_s))
+
+    @property
+    def died_s(self) -> float | None:
+        """When an application under test ended by itself with an error; None when it did not."""
+        program = self.program
+        return program.at_s if program is not None and program.code != 0 and not program.asked else None
 
     def attempts_by_leg(self) -> dict[str, int]:
         """Callers' attempts on every leg, legs without any included."""
@@ -194,9 +163,11 @@ class _Raw:
     received: dict[int, AttemptReceived] = field(default_factory=dict)
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
+    gone: list[ConnectGone] = field(default_factory=list)
     lookups: list[LookupFailed] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
+    switched: dict[str, list[FaultSwitched]] = field(default_factory=lambda: defaultdict(list))
     clear_requested: dict[str, float] = field(default_factory=dict)
     cleared: dict[str, FaultCleared] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
@@ -205,12 +176,18 @@ class _Raw:
     gateway: list[GatewayLine] = field(default_factory=list)
     hosts_tried: list[HostTried] = field(default_factory=list)
     phases: list[PhaseStarted] = field(default_factory=list)
+    health: list[HealthPoll] = field(default_factory=list)
+    program: ProgramEnded | None = None
     timeline_s: float | None = None
     timeline_ended_s: float | None = None
     ended: RunEnded | None = None
 
+    def on_windows(self, fault: str) -> tuple[OnWindow, ...]:
+        """When a fault was on, in order."""
+        return _on_windows(self.effective.get(fault), self.switched[fault], self.cleared.get(fault))
 
-def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat table of event kinds
+
+def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912, PLR0915  one flat table of event kinds
     raw = _Raw()
     for event in events:
         match event:
@@ -226,12 +203,16 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.finished[event.attempt] = event
             case ConnectHung():
                 raw.hung.append(event)
+            case ConnectGone():
+                raw.gone.append(event)
             case LookupFailed():
                 raw.lookups.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
                 raw.effective[event.fault] = event
+            case FaultSwitched():
+                raw.switched[event.fault].append(event)
             case FaultClearRequested():
                 raw.clear_requested[event.fault] = event.at_s
             case FaultCleared():
@@ -254,6 +235,10 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.timeline_ended_s = event.at_s
             case RunEnded():
                 raw.ended = event
+            case ProgramEnded():
+                raw.program = event
+            case HealthPoll():
+                raw.health.append(event)
             case RunStarted():
                 pass
     return raw
@@ -263,13 +248,19 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     """Join a history."""
     raw = _sort(events)
     by_id: dict[str, list[Attempt]] = defaultdict(list)
+    wires = [(fault, raw.on_windows(fault.id)) for fault in header.faults if fault.plane == "toxi"]
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
-        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(header, raw, seen, done))))
-    requests = _requests(raw, by_id)
+        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(wires, seen, done))))
+    calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
+    own = _inferred(header, raw, calls)
+    requests = [*own.requests] if header.inferred else _requests(raw, by_id)
     mine = {request.id for request in requests if request.id}
     probes = {probe.id for probe in raw.probes} | {proof.id for proof in raw.proofs if proof.id}
-    rest = [attempt for id_, attempts in by_id.items() if id_ not in mine | probes for attempt in attempts]
+    known = mine | probes
+    joined = [attempt for id_, attempts in by_id.items() if id_ not in known for attempt in attempts]
+    numbers = {call.seen.attempt for call in calls}
+    rest = [attempt for attempt in joined if attempt.seen.attempt not in numbers]
     on_models = [attempt for attempt in rest if attempt.seen.surface == Surface.MODEL]
     limit_s, token_limit_s = _slow_limits(header, requests, raw)
     return Ledger(
@@ -290,7 +281,21 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
         ended=raw.ended,
         slow_limit_s=limit_s,
         slow_token_limit_s=token_limit_s,
+        warm_up=own.warm_up,
+        cut=own.cut,
+        repeated=own.repeated,
+        program=raw.program,
+        health=tuple(sorted(raw.health, key=lambda poll: poll.sent_s)),
     )
+
+
+def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferred.Inferred:
+    """What an application's calls come to. Nothing, when there are none."""
+    told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
+    span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
+    hung = [hung for hung in raw.hung if not _is_probe(hung, (hung.leg,), raw)] if header.inferred else []
+    legs = [leg.name for leg in header.legs]
+    return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
 
 def _requests(raw: _Raw, by_id: dict[str, list[Attempt]]) -> list[Request]:
@@ -343,17 +348,40 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
         yield replace(request, slow=True) if slow else request
 
 
-def _on_the_wire(header: RunStarted, raw: _Raw, seen: AttemptReceived, done: AttemptDone | None) -> Iterable[str]:
+def _on_the_wire(
+    wires: Iterable[tuple[FaultPlan, Sequence[OnWindow]]], seen: AttemptReceived, done: AttemptDone | None
+) -> Iterable[str]:
     """Faults at the leg during an attempt; one that was put on while it was answered whole may have missed it."""
-    for fault in header.faults:
-        effective, cleared = raw.effective.get(fault.id), raw.cleared.get(fault.id)
-        if fault.plane != "toxi" or seen.leg not in fault.legs or effective is None:
+    whole = done is not None and done.result is AttemptResult.ANSWERED
+    ends_s = math.inf if done is None else done.done_s
+    for fault, windows in wires:
+        if seen.leg not in fault.legs:
             continue
-        whole = done is not None and done.result is AttemptResult.ANSWERED
-        ends_s = float("inf") if done is None else done.done_s
-        begins_s = effective.at_s if whole else effective.began_s
-        if ends_s >= begins_s and (cleared is None or seen.received_s < cleared.began_s):
+        next_one = bisect.bisect_right(windows, seen.received_s, key=lambda window: window.ends_s)
+        if next_one == len(windows):
+            continue
+        first = windows[next_one]
+        if ends_s >= (first.on_s if whole else first.began_s):
             yield fault.id
+
+
+def _on_windows(
+    effective: FaultEffective | None, switched: Iterable[FaultSwitched], cleared: FaultCleared | None
+) -> tuple[OnWindow, ...]:
+    """When a fault was on: from its beginning and each time that it went on again, to the next edge."""
+    if effective is None:
+        return ()
+    end = (math.inf, math.inf) if cleared is None else (cleared.began_s, cleared.at_s)
+    edges = sorted(switched, key=lambda edge: edge.at_s)
+    on: tuple[float, float] | None = (effective.began_s, effective.at_s)
+    found = []
+    for edge in edges:
+        if edge.on:
+            on = (edge.began_s, edge.at_s)
+        elif on is not None:
+            found.append(OnWindow(*on, edge.began_s, edge.at_s))
+            on = None
+    return (*found, OnWindow(*on, *end)) if on is not None else tuple(found)
 
 
 def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
@@ -370,6 +398,7 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
                 one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, one.legs, raw)
             ),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
+            switched=tuple(sorted(raw.switched[plan.id], key=lambda edge: edge.at_s)),
         )
 
 
@@ -382,25 +411,3 @@ def _is_probe(seen: ConnectHung | LookupFailed, legs: Collection[str], raw: _Raw
         proof.leg in legs and proof.port == seen.port and proof.sent_s <= seen.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs
     )
-
-
-def may_have_answered(request: Request, attempt: Attempt, at_connections: Collection[str] = ()) -> bool:
-    """Whether the caller's answer may come from this attempt: the leg began to answer before it, and did not fail.
-
-    A gateway may hang up as soon as it has read the end mark, so an abandoned attempt can have been whole. So can a
-    stream that a fault broke behind its last word, or in an event that the gateway passes over; and an answer whose
-    connection was reset when all of it had gone out (`at_connections`: ids of the faults that do so).
-    """
-    if attempt.done is None:
-        return True
-    # What the caller had before the leg began to answer, the leg did not say.
-    had_s = None if request.done is None else (request.done.first_token_s or request.done.done_s)
-    if had_s is not None and attempt.done.answered_s is not None and attempt.done.answered_s > had_s:
-        return False
-    if attempt.done.result is AttemptResult.FAULTED:
-        breaks = attempt.seen.stream or not set(at_connections).isdisjoint(attempt.done.faults)
-        return breaks and attempt.done.status is not None and attempt.done.status < 400
-    return attempt.done.answered_s is not None and attempt.done.result in {
-        AttemptResult.ANSWERED,
-        AttemptResult.ABANDONED,
-    }

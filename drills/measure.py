@@ -5,6 +5,7 @@ Percentiles are by the nearest-rank method on raw values; none is given that the
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import statistics
@@ -15,12 +16,16 @@ from typing import TypeVar
 
 from drills import failback, switchover
 from drills.events import THE_GATEWAY, FaultProof, Via, When
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.ledger import FaultRecord, Ledger, OnWindow
+from drills.outage import Answered, client_outage
 from drills.outcomes import Outcome
+from drills.request import Request
 from drills.result import (
     Attempts,
     Failback,
     FaultPart,
+    HealthPart,
+    InferredPart,
     LoadPart,
     Path,
     PhasePart,
@@ -29,7 +34,7 @@ from drills.result import (
     Requests,
     Switchover,
 )
-from faults.base import Connections, Lookups
+from drills.touched import tokens_that_met, touched_requests
 
 _P99_NEEDS = 100
 _Found = TypeVar("_Found")
@@ -49,6 +54,8 @@ class Measured:
     paths: tuple[Path, ...]
     load: LoadPart
     plane: PlanePart
+    inferred: InferredPart | None = None
+    health: HealthPart | None = None
 
 
 def measure(ledger: Ledger) -> Measured:
@@ -64,6 +71,8 @@ def measure(ledger: Ledger) -> Measured:
         paths=tuple(_paths(ledger)),
         load=_load(ledger),
         plane=_plane(ledger),
+        inferred=_inferred(ledger),
+        health=_health(ledger),
     )
 
 
@@ -98,15 +107,16 @@ def _requests(ledger: Ledger) -> Requests:
 
 def broken_streams(ledger: Ledger) -> tuple[Request, ...]:
     """Streams that were being received when a fault struck and ended in an error that the caller could see."""
-    onsets = [(fault.effective.began_s, fault.effective.at_s) for fault in ledger.faults if fault.effective is not None]
-    return tuple(request for request in ledger.requests if any(_broken_by(request, *onset) for onset in onsets))
+    faults = [fault.on_windows for fault in ledger.faults]
+    return tuple(request for request in ledger.requests if any(_broken_by(request, windows) for windows in faults))
 
 
-def _broken_by(request: Request, began_s: float, at_s: float) -> bool:
+def _broken_by(request: Request, windows: Sequence[OnWindow]) -> bool:
     done = request.done
     if done is None or not request.stream or request.outcome is not Outcome.FAILED or done.first_token_s is None:
         return False
-    return done.first_token_s <= at_s and began_s <= done.done_s
+    next_one = bisect.bisect_left(windows, done.first_token_s, key=lambda window: window.on_s)
+    return next_one < len(windows) and windows[next_one].began_s <= done.done_s
 
 
 def _attempts(ledger: Ledger) -> Attempts:
@@ -138,8 +148,9 @@ def _paths(ledger: Ledger) -> list[Path]:
 
 
 def _load(ledger: Ledger) -> LoadPart:
+    """How the load kept its promises. An application that makes its own calls promises nothing: it has no lag."""
     sent = [r for r in ledger.requests if r.sent_s is not None]
-    lags = [(r.sent_s - r.due_s) * 1000 for r in sent if r.sent_s is not None]
+    lags = [(r.sent_s - r.due_s) * 1000 for r in sent if r.sent_s is not None and not ledger.header.inferred]
     span_s = sent[-1].due_s - sent[0].due_s if len(sent) > 1 else 0.0
     return LoadPart(
         rate_per_s=ledger.header.rate_per_s,
@@ -150,13 +161,42 @@ def _load(ledger: Ledger) -> LoadPart:
     )
 
 
+def _inferred(ledger: Ledger) -> InferredPart | None:
+    if not ledger.header.inferred:
+        return None
+    return InferredPart(warm_up=len(ledger.warm_up), cut=ledger.cut, repeated=ledger.repeated)
+
+
+def _health(ledger: Ledger) -> HealthPart | None:
+    """The polls of the timeline. A poll is a request like any other: due when it was sent, and answered well or not."""
+    start_s = ledger.timeline_s
+    if not ledger.header.health or start_s is None:
+        return None
+    end_s = switchover.last_s(ledger) if ledger.timeline_ended_s is None else ledger.timeline_ended_s
+    polls = [poll for poll in ledger.health if start_s <= poll.sent_s < end_s]
+    failed = [poll for poll in polls if poll.error]
+    spans = [Answered(due_s=p.sent_s, sent_s=p.sent_s, done_s=p.done_s, ok=not p.error) for p in polls]
+    return HealthPart(
+        url=ledger.header.health,
+        polls=len(polls),
+        failed=len(failed),
+        outage_s=client_outage(spans, start_s, end_s, HEALTH_EVERY_S),
+        errors=tuple(dict.fromkeys(poll.error for poll in failed))[:5],
+    )
+
+
+HEALTH_EVERY_S = 0.2
+"""How far apart the polls of a health URL are."""
+
+
 def _plane(ledger: Ledger) -> PlanePart:
     """Median over pairs of healthy probes of one leg, one straight to it and the next through the plane.
 
     Only pairs from before the timeline count: nothing else was under way then.
     """
     start_s = ledger.timeline_s if ledger.timeline_s is not None else math.inf
-    probes = [p for p in ledger.probes if not p.error and p.via is not Via.GATEWAY and p.done_s <= start_s]
+    models = [p for p in ledger.probes if p.via is not Via.GATEWAY and not p.identity]
+    probes = [p for p in models if not p.error and p.done_s <= start_s]
     whole, tokens = [], []
     for leg in ledger.header.legs:
         for stream in (False, True):
@@ -186,6 +226,7 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
         sent = [r for r in inside if r.sent_s is not None]
         found.append(
             PhasePart(
+                basis=phase.basis,
                 name=phase.name,
                 start_s=begin_s,
                 end_s=end_s,
@@ -220,9 +261,11 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         effective_s=fault.effective_s,
         transition_s=effective.at_s - effective.began_s if effective else None,
         cleared_s=fault.cleared_s,
-        touched_requests=_touched(ledger, fault),
-        cut_connections=effective.cut if effective else 0,
-        held_connections=effective.held if effective else 0,
+        touched_requests=touched_requests(ledger, fault),
+        touched_tokens=len(tokens_that_met(ledger, fault)),
+        switched=len(fault.switched),
+        cut_connections=sum(edge.cut for edge in (effective, *fault.switched) if edge is not None),
+        held_connections=sum(edge.held for edge in (effective, *fault.switched) if edge is not None),
         hung_connects=len(fault.hung_connects),
         failed_lookups=len(fault.failed_lookups),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
@@ -276,50 +319,3 @@ def _all_clear_s(ledger: Ledger, leg: str, before_s: float) -> float:
     """When the last fault on a leg was cleared before a time; that time when there was none."""
     cleared = [fault.cleared_s for fault in ledger.faults if leg in fault.plan.legs and fault.cleared_s is not None]
     return max((cleared_s for cleared_s in cleared if cleared_s <= before_s), default=before_s)
-
-
-def _touched(ledger: Ledger, fault: FaultRecord) -> int:
-    """Attempts and hung connects that met the fault.
-
-    A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
-    due while it was on and of which no attempt reached its legs, if one of its legs served before. A lookup serves any
-    number of requests, so for a fault of names the same arrivals count, from the first lookup that failed on.
-    """
-    if fault.plan.plane == "process":
-        return _touched_at_the_gateway(ledger, fault)
-    attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
-    touched = attempts + len(fault.hung_connects)
-    onset_s = fault.effective_s
-    of_names = fault.plan.lookups is not Lookups.ANSWERED
-    if onset_s is None or not (of_names or fault.plan.connections is Connections.REFUSED):
-        return touched
-    since_s = min((seen.seen_s for seen in fault.failed_lookups), default=math.inf) if of_names else onset_s
-    if switchover.served_before(ledger, onset_s, fault.plan.legs) not in fault.plan.legs:
-        return touched
-    end_s = switchover.window_end_s(ledger, fault)
-    window = [
-        r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s and _until(r) >= since_s
-    ]
-    return touched + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
-
-
-def _until(request: Request) -> float:
-    return math.inf if request.done_s is None else request.done_s
-
-
-def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:
-    """Of a fault on the gateway itself: requests due while it was on that were not answered well, or that the gateway
-    began to work on only when it was over.
-    """
-    if fault.effective is None:
-        return 0
-    end_s = fault.cleared_s if fault.cleared_s is not None else switchover.last_s(ledger)
-    window = [r for r in ledger.requests if r.sent_s is not None and fault.effective.began_s <= r.due_s < end_s]
-    return sum(1 for r in window if not r.good or (r.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(r, end_s)))
-
-
-_HELD_AT_LEAST_S = 0.05
-
-
-def _begun_after(request: Request, time_s: float) -> bool:
-    return bool(request.attempts) and request.attempts[0].received_s >= time_s

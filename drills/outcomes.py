@@ -32,6 +32,7 @@ _BY_ENDING = {
     Ending.VANISHED: Outcome.UNKNOWN,
     Ending.DEADLINE: Outcome.UNKNOWN,
     Ending.CANCELLED: Outcome.UNKNOWN,
+    Ending.GIVEN_UP: Outcome.FAILED,
 }
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from drills.events import FaultPlan, Limits, PhasePlan, UntilAnswered
 from drills.legs import Leg
 from drills.marks import Mark
 from drills.scenario import Scenario
-from drills.targets import resolve
+from drills.targets import notes, resolve
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def make(scenario: Scenario, legs: Sequence[Leg], seed: int, nonce: str, without
     nonce: secret of the run, from which the unguessable ids are derived. without_faults: the null drill, which
     keeps everything but the faults. Raises `UsageProblem` for selectors that make no sense with these legs.
     """
-    targets = {use.id: hit for use, hit in resolve(scenario, legs)}
+    resolved = resolve(scenario, legs)
+    targets = {use.id: hit for use, hit in resolved}
     faults = () if without_faults else tuple(_faults(scenario, targets))
     phases = tuple(_phases(scenario, legs, without_faults))
     return Plan(
@@ -65,7 +66,7 @@ def make(scenario: Scenario, legs: Sequence[Leg], seed: int, nonce: str, without
         faults=faults,
         limits=_limits(scenario),
         duration_s=scenario.duration_s,
-        warnings=tuple(_warnings(scenario)),
+        warnings=(*_warnings(scenario), *notes(resolved, legs)),
     )
 
 
@@ -101,7 +102,8 @@ def _phases(scenario: Scenario, legs: Sequence[Leg], without_faults: bool) -> li
             answered = phase.until.answered
             names = tuple(leg.name for leg in legs if leg.role == answered.role)
             until = UntilAnswered(legs=names, requests=answered.requests)
-        found.append(PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until))
+        planned = PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until, basis=phase.basis)
+        found.append(planned)
         start_s = end_s
     return found
 
@@ -120,6 +122,8 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             lookups=window.use.fault.lookups(),
             shape=window.use.shape,
             plane=window.use.fault.plane,
+            of_identity=window.use.fault.of_identity,
+            sees_requests=window.use.fault.sees_requests,
         )
         for window in scenario.fault_windows()
     ]
@@ -157,4 +161,13 @@ def _warnings(scenario: Scenario) -> list[str]:
                 f"one arrival every {interval_s:g} s is coarse for a {name} limit of {limit_s:g} s; "
                 f"raise load.rate to {math.ceil(10 / limit_s)}/s or more"
             )
-    return found
+    return [*found, *_long_tokens(scenario)]
+
+
+def _long_tokens(scenario: Scenario) -> Iterator[str]:
+    lifetime_s = scenario.providers.token_lifetime_s
+    for window in scenario.fault_windows():
+        lasts_s = window.end_s - window.start_s
+        if window.use.fault.of_identity and lifetime_s >= lasts_s:
+            what = f"{window.use.id} lasts {lasts_s:g} s and a token {lifetime_s:g} s"
+            yield f"{what}: a gateway that keeps its token needs no other; make providers.token_lifetime shorter"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from drills import providers
 from drills.address import Address
-from drills.client import Callers, Prober, clean
+from drills.client import Callers, Prober, Sent, clean
 from drills.clock import Clock
 from drills.events import Ending, Probe, Via
 from drills.legs import Leg
@@ -50,14 +50,31 @@ async def check_legs(
     await asyncio.gather(*(one_leg(leg) for leg in legs))
 
 
+async def check_identity(
+    prober: Prober,
+    legs: Sequence[Leg],
+    direct: Mapping[str, Address],
+    plane: Mapping[str, Address],
+    emit: Emit,
+    *,
+    pairs: int,
+) -> None:
+    """Ask the identity service of each of these legs for a token, as `check_legs` asks the models."""
+
+    async def one_leg(leg: Leg) -> None:
+        for _ in range(pairs):
+            emit(await _probe_identity(prober, leg, Via.DIRECT, direct[leg.name]))
+            emit(await _probe_identity(prober, leg, Via.PLANE, plane[leg.name]))
+
+    await asyncio.gather(*(one_leg(leg) for leg in legs))
+
+
 async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool) -> Probe:
     provider = providers.get(leg.provider)
     mark = new_mark()
     sent = await prober.send(to, provider.probe(leg.model, mark.prompt(), stream))
-    error = sent.error
-    if not error and sent.status != 200:
-        error = f"status {sent.status}: {clean(sent.body[:300].decode(errors='replace'))}"
-    elif not error:
+    error = _refusal(sent)
+    if not error:
         try:
             reading = read_answer(provider.read(stream, sent.body), mark)
         except ValueError as problem:
@@ -65,6 +82,32 @@ async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool) 
         else:
             if reading.shape is not Shape.WHOLE or reading.legs != (leg.name,):
                 error = f"answer is {reading.shape}, from {', '.join(reading.legs) or 'nobody'}"
+    return _probe_of(mark, leg, via, sent, error, stream=stream)
+
+
+async def _probe_identity(prober: Prober, leg: Leg, via: Via, to: Address) -> Probe:
+    service = providers.identity(leg.provider)
+    mark = new_mark()
+    sent = await prober.send(to, service.identity_probe(mark.prompt()))
+    error = _refusal(sent)
+    if not error:
+        try:
+            service.read_token(sent.body)
+        except ValueError as problem:
+            error = clean(str(problem))
+    return _probe_of(mark, leg, via, sent, error, identity=True)
+
+
+def _refusal(sent: Sent) -> str:
+    """Why an answer is none, as far as HTTP tells; empty when it tells nothing."""
+    if not sent.error and sent.status != 200:
+        return f"status {sent.status}: {clean(sent.body[:300].decode(errors='replace'))}"
+    return sent.error
+
+
+def _probe_of(  # noqa: PLR0913  a probe has so many sides
+    mark: Mark, leg: Leg, via: Via, sent: Sent, error: str, *, stream: bool = False, identity: bool = False
+) -> Probe:
     return Probe(
         id=mark.id,
         leg=leg.name,
@@ -74,6 +117,7 @@ async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool) 
         first_token_s=sent.first_token_s,
         done_s=sent.done_s,
         error=error,
+        identity=identity,
     )
 
 

@@ -24,6 +24,7 @@ from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
 from drills.targets import resolve
 from faults.base import kinds
+from reports.base import formats
 
 
 def gateway_of(name: str) -> Gateway:
@@ -170,6 +171,8 @@ def list_text(what: str, as_json: bool) -> str:
         rows = dict.fromkeys(gateways.names(), "")
     elif what == "providers":
         rows = dict.fromkeys(providers.names(), "")
+    elif what == "reports":
+        rows = {name: report.about for name, report in formats().items()}
     else:
         rows = {name: load(name).name for name in shipped()}
     if as_json:

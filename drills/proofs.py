@@ -56,8 +56,9 @@ class Timing:
 
 
 class _Way(NamedTuple):
-    """How a fault is probed: with a streamed answer, whether the end of the connection is waited for, whether the
-    name of the leg's host is looked up first, and whether the probe speaks plain HTTP where the gateway speaks TLS.
+    """How a fault is probed: with a streamed answer or not; whether the end of the connection is waited for; whether it
+    is the identity service that is asked and not the model; whether the name of the leg's host is looked up first; and
+    whether the probe speaks plain HTTP where the gateway speaks TLS.
 
     The legs' ports serve both. A TLS handshake crosses the wire as well and meets what is wrong there before any
     request; what faults on the wire prove is about the bytes of an answer.
@@ -65,6 +66,7 @@ class _Way(NamedTuple):
 
     stream: bool
     to_end: bool
+    identity: bool
     by_name: bool
     plain: bool
 
@@ -110,7 +112,7 @@ class Prover:
         self._words = max(timing.words, DEFAULT_WORDS)
         self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
         self._prober = FaultProber(clock, reach.authority, reach.ground)
-        self._usual_s: dict[tuple[str, bool], float] = {}
+        self._usual_s: dict[tuple[str, bool, bool], float] = {}
         self._on: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
         self._owed: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
         self._proving: dict[str, asyncio.Task[None]] = {}
@@ -127,19 +129,18 @@ class Prover:
     def healthy(self, faults: Sequence[FaultPlan], probes: Sequence[Probe]) -> None:
         """Take the healthy legs' answers from before the timeline for what is usual, and as the proofs before."""
         for leg in self._legs:
-            for stream in (False, True):
-                mine = [p for p in probes if (p.leg, p.via, p.stream) == (leg, Via.PLANE, stream)]
-                took = [p.done_s - p.sent_s for p in mine if not p.error]
+            for stream, identity in ((False, False), (True, False), (False, True)):
+                took = [p.done_s - p.sent_s for p in _through(probes, leg, stream, identity) if not p.error]
                 if took:
-                    self._usual_s[leg, stream] = statistics.median(took) + self._longer_s
+                    longer_s = 0.0 if identity else self._longer_s
+                    self._usual_s[leg, stream, identity] = statistics.median(took) + longer_s
         for fault in faults:
             if fault.plane == "process":
                 for last in [p for p in probes if p.via is Via.GATEWAY][-1:]:
                     self._before(fault.id, THE_GATEWAY, last)
             for leg in fault.legs:
-                stream = _fault(fault).probe_streams
-                mine = [p for p in probes if (p.leg, p.via, p.stream) == (leg, Via.PLANE, stream)]
-                for last in mine[-1:]:
+                way = _way(fault)
+                for last in _through(probes, leg, way.stream, way.identity)[-1:]:
                     self._before(fault.id, leg, last)
 
     def _before(self, fault: str, leg: str, probe: Probe) -> None:
@@ -192,10 +193,17 @@ class Prover:
         await asyncio.gather(*(self._prove_leg(fault, leg, until_s) for leg in fault.legs))
 
     async def _prove_leg(self, fault: FaultPlan, leg: str, until_s: float) -> None:
-        spec = _fault(fault)
+        spec, since_s = _fault(fault), self._clock.now_s()
         for _ in range(_TRIES):
             left_s = until_s - self._clock.now_s()
-            within_s = min(self._usually_s(leg, spec.probe_streams) + QUIET_S, _SHARE * left_s)
+            if fault.square is not None:
+                # Of a fault that flaps as a whole, a probe must come and go while it is on.
+                wait_s, on_s = fault.square.on_window_s(self._clock.now_s() - since_s, fault.square.on_s / 2)
+                if wait_s >= left_s:
+                    return
+                await asyncio.sleep(wait_s)
+                left_s = min(left_s - wait_s, on_s)
+            within_s = min(self._usually_s(leg, _way(fault)) + QUIET_S, _SHARE * left_s)
             beside = self._others(fault, leg)
             seen = await self._probe(leg, _way(fault), within_s)
             proved = spec.proves(seen.outcome)
@@ -212,7 +220,7 @@ class Prover:
         until_s = self._clock.now_s() + RESTORED_WITHIN_S
         for way in sorted({_way(fault) for fault in self._owed[leg].values()}):
             while owed := [fault for fault in self._owed[leg].values() if _way(fault) == way]:
-                seen = await self._probe(leg, way, self._usually_s(leg, way.stream) + QUIET_S)
+                seen = await self._probe(leg, way, self._usually_s(leg, way) + QUIET_S)
                 for fault in owed:
                     proved = _fault(fault).restored(seen.outcome)
                     self._report(fault.id, When.AFTER, seen, proved, ())
@@ -222,30 +230,35 @@ class Prover:
                     return
                 await asyncio.sleep(_PAUSE_S)
 
-    def _usually_s(self, leg: str, stream: bool) -> float:
-        return self._usual_s.get((leg, stream), 0.0)
+    def _usually_s(self, leg: str, way: _Way) -> float:
+        return self._usual_s.get((leg, way.stream, way.identity), 0.0)
 
     async def _probe(self, leg: str, way: _Way, within_s: float) -> _Seen:
         stream = way.stream
         provider = providers.get(self._legs[leg].provider)
         mark = Mark(self._secret + secrets.token_hex(8 - _SECRET_BYTES), self._words)
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
+        if way.identity:
+            request = providers.identity(self._legs[leg].provider).identity_probe(mark.prompt())
         name, to = self._names[leg] if way.by_name else "", self._addresses[leg]
         if way.plain:
             to = msgspec.structs.replace(to, host="")
         proof = await self._prober.send(to, request, within_s, to_end=way.to_end, name=name)
-        outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, stream))
+        outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, way))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
             outcome = msgspec.structs.replace(outcome, events=len(ends))
-        if outcome.came is Came.WHOLE and (wrong := self._wrong(leg, mark, stream, outcome)):
+        if outcome.came is Came.WHOLE and (wrong := self._wrong(leg, mark, way, outcome)):
             outcome = msgspec.structs.replace(outcome, came=Came.WRONG, detail=wrong)
         return _Seen(mark.id, leg, stream, msgspec.structs.replace(proof, outcome=outcome))
 
-    def _wrong(self, leg: str, mark: Mark, stream: bool, outcome: ProbeOutcome) -> str:
+    def _wrong(self, leg: str, mark: Mark, way: _Way, outcome: ProbeOutcome) -> str:
         """What is wrong with an answer that ended well; empty when nothing is."""
         try:
-            reading = read_answer(providers.get(self._legs[leg].provider).read(stream, outcome.body), mark)
+            if way.identity:
+                providers.identity(self._legs[leg].provider).read_token(outcome.body)
+                return ""
+            reading = read_answer(providers.get(self._legs[leg].provider).read(way.stream, outcome.body), mark)
         except ValueError as problem:
             return str(problem)[:200]
         good = reading.shape is Shape.WHOLE and reading.legs == (leg,)
@@ -272,7 +285,13 @@ class Prover:
 def _way(plan: FaultPlan) -> _Way:
     fault = _fault(plan)
     by_name, plain = fault.lookups() is not Lookups.ANSWERED, fault.plane == "toxi"
-    return _Way(fault.probe_streams, fault.probe_closes, by_name, plain)
+    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity, by_name, plain)
+
+
+def _through(probes: Sequence[Probe], leg: str, stream: bool, identity: bool) -> list[Probe]:
+    """The probes of one kind that went through the plane to a leg."""
+    wanted = (leg, Via.PLANE, stream, identity)
+    return [probe for probe in probes if (probe.leg, probe.via, probe.stream, probe.identity) == wanted]
 
 
 def _fault(plan: FaultPlan) -> Fault:

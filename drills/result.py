@@ -6,10 +6,12 @@ Fields are added, never renamed or removed, within one `schema`. Null means "nev
 from __future__ import annotations
 
 import enum
+import json
+import re
 
 import msgspec
 
-from drills.events import HowTried, PhasePlan
+from drills.events import Basis, HowTried, PhasePlan
 from drills.legs import Leg
 from drills.routes import Route
 
@@ -88,9 +90,11 @@ class ProofPart(_Part, frozen=True, kw_only=True):
 
 class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
-    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away. For a fault
-    of names, which meets lookups (`failed_lookups`) and no requests: the arrivals that it turned away, if any lookup
-    failed.
+    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away; for one of an
+    identity service, the arrivals that had to do without a token or waited for it; for one of names, which meets
+    lookups (`failed_lookups`) and no requests, the arrivals that it turned away, if any lookup failed. touched_tokens:
+    the gateway's requests for tokens that met it. switched: how often a fault that flaps as a whole went off or on
+    again.
     shape: which requests it hits; empty for all. proof: by leg.
     """
 
@@ -109,6 +113,8 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     failed_lookups: int = 0
     shape: str = ""
     proof: tuple[ProofPart, ...] = ()
+    touched_tokens: int = 0
+    switched: int = 0
 
 
 class Outage(_Part, frozen=True, kw_only=True):
@@ -209,6 +215,30 @@ class Attempts(_Part, frozen=True, kw_only=True):
     side_traffic: int
 
 
+class InferredPart(_Part, frozen=True, kw_only=True):
+    """Of a drill whose requests are inferred from an application's own calls: what is not among them, and what is.
+
+    warm_up: attempts from before the timeline. cut: requests that the end of the drill cut off; they count nowhere.
+    repeated: requests whose text the application repeats, which are told apart to its disadvantage.
+    """
+
+    warm_up: int
+    cut: int
+    repeated: int
+
+
+class HealthPart(_Part, frozen=True, kw_only=True):
+    """The polls of an application's health URL while the timeline ran. outage_s: how long it was not healthy, as
+    client outage is. errors: what the first failed polls met.
+    """
+
+    url: str
+    polls: int
+    failed: int
+    outage_s: Outage
+    errors: tuple[str, ...]
+
+
 class Path(_Part, frozen=True, kw_only=True):
     """A way that requests took through the legs, with how many took it: one row of the attempt ledger."""
 
@@ -238,7 +268,7 @@ class PlanePart(_Part, frozen=True, kw_only=True):
 
 
 class PhasePart(_Part, frozen=True, kw_only=True):
-    """One phase: its arrivals by outcome, who answered, and attempts per request."""
+    """One phase: its arrivals by outcome, who answered, and attempts per request. basis: see `drills.events.Basis`."""
 
     name: str
     start_s: float
@@ -250,6 +280,7 @@ class PhasePart(_Part, frozen=True, kw_only=True):
     slow: int
     served_by: dict[str, int]
     attempts_per_request: float | None
+    basis: Basis | None = None
 
 
 class HostPart(_Part, frozen=True, kw_only=True):
@@ -305,11 +336,21 @@ class Result(_Part, frozen=True, kw_only=True):
     environment: dict[str, str]
     plan: tuple[PhasePlan, ...]
     hosts_tried: tuple[HostPart, ...] = ()
+    inferred: InferredPart | None = None
+    health: HealthPart | None = None
+
+
+_UNSEEN = re.compile(
+    "[\\x7f-\\x9f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff"
+    "\\U000e0000-\\U000e007f]"
+)
+"""What JSON may hold as it is, and what would command a terminal or turn the direction of a text."""
 
 
 def encode(result: Result) -> bytes:
-    """`result.json`, with a line end."""
-    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    """`result.json`, with a line end. Every character that nobody sees is written as an escape."""
+    text = (msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n").decode()
+    return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text).encode()
 
 
 def decode(data: bytes) -> Result:

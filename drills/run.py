@@ -46,10 +46,10 @@ from drills.load import drive
 from drills.plan import Plan
 from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs
 from drills.ports import lasting_port
-from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_legs
+from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
-from drills.routing.base import RouteKind, Scene
+from drills.routing.base import RouteKind, Scene, Way
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from drills.until import Progress
@@ -190,18 +190,7 @@ class _Run:
         ground = await stack.enter_async_context(way.ground())
         self._say("starting the simulated providers and the fault plane")
         direct = await stack.enter_async_context(self._simulator(ground))
-        wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
-        legs = plane_legs(job.found.legs, direct, way.certificates(), way.stands(), wired)
-        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, secret, ground)
-        stack.push_async_callback(plane.end)
-        planes: dict[str, FaultPlane] = {"mitm": plane}
-        ports = dict(plane.ports)
-        if wired:
-            upstream = {leg: ports[leg] for leg in sorted(wired)}
-            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, way.stands(), ground)
-            stack.push_async_callback(toxi.end)
-            planes["toxi"] = toxi
-            ports |= toxi.ports
+        planes, ports = await self._start_planes(stack, way, direct, secret, ground)
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
             planes["process"] = gateway
@@ -221,6 +210,9 @@ class _Run:
             self.emit(probe)
 
         await check_legs(prober, job.found.legs, straight, reach.addresses, keep, pairs=PAIRS)
+        of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
+        signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
+        await check_identity(prober, signed_in, straight, reach.addresses, keep, pairs=PAIRS)
         await check_gateway(callers, clock, keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
@@ -234,6 +226,23 @@ class _Run:
         await self._timeline(planes, callers, prover, losses)
         if not any(lost.is_set() for lost in losses):
             await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
+            await check_identity(prober, signed_in, straight, reach.addresses, self.emit, pairs=1)
+
+    async def _start_planes(
+        self, stack: contextlib.AsyncExitStack, way: Way, direct: Mapping[str, int], secret: str, ground: Ground
+    ) -> tuple[dict[str, FaultPlane], dict[str, int]]:
+        """The planes between the gateway and its legs; by leg, the port at which the gateway's requests come."""
+        job, clock = self._job, self._clock
+        wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
+        legs = plane_legs(job.found.legs, direct, way.certificates(), way.stands(), wired)
+        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, secret, ground)
+        stack.push_async_callback(plane.end)
+        if not wired:
+            return {"mitm": plane}, dict(plane.ports)
+        upstream = {leg: plane.ports[leg] for leg in sorted(wired)}
+        toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, way.stands(), ground)
+        stack.push_async_callback(toxi.end)
+        return {"mitm": plane, "toxi": toxi}, plane.ports | toxi.ports
 
     @contextlib.asynccontextmanager
     async def _simulator(self, ground: Ground) -> AsyncIterator[dict[str, int]]:
@@ -242,6 +251,7 @@ class _Run:
             legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in self._job.found.legs),
             first_token_s=timing.first_token_s,
             tokens_per_s=timing.tokens_per_s,
+            token_lifetime_s=int(timing.token_lifetime_s),
         )
         child = await Child.start("simulator", "drills.simulator", spec, inside=ground.namespaces)
         try:
@@ -292,7 +302,7 @@ class _Run:
             while self._clock.now_s() < until_s:
                 if ended.is_set():
                     raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
-                if await prober.answers(launch.base_url + launch.ready_path):
+                if await prober.answers(launch.base_url + launch.ready_path, launch.ready_status):
                     return
                 await asyncio.sleep(_READY_POLL_S)
         what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"

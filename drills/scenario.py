@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, NamedTuple
 from msgspec import Meta
 
 from drills.binding import Key, bind, fields_of
+from drills.events import Basis
 from drills.faultentry import WrittenFault
 from drills.legs import ROLES, Selector, is_role
 from drills.problems import Place, Problem, UsageProblem, choices
@@ -59,10 +60,17 @@ class ProviderTiming:
 
     first_token_s: time from the request to the first token.
     tokens_per_s: speed of the rest of the answer.
+    token_lifetime_s: how long a token of an identity service is good, in whole seconds. Google's are good for 3599 s,
+        and its clients ask for the next one up to 225 s before that.
     """
 
     first_token_s: Annotated[Seconds, Key("first_token"), Meta(le=60)] = 0.05
     tokens_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 200.0
+    token_lifetime_s: Annotated[Seconds, Key("token_lifetime"), Meta(ge=1, le=86_400)] = 3599.0
+
+    def __post_init__(self) -> None:
+        if self.token_lifetime_s != int(self.token_lifetime_s):
+            raise ValueError(f"'token_lifetime' is told in whole seconds on the wire, not {self.token_lifetime_s:g}s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +117,13 @@ class Phase:
     """A stretch of the timeline. A fault that goes on from the phase before is the same `FaultUse` in both.
 
     duration_s: how long it lasts; with `until`, at the latest.
+    basis: on what it rests, where the scenario says so.
     """
 
     name: str
     duration_s: float
     until: Until | None = None
+    basis: Basis | None = None
     faults: tuple[FaultUse, ...]
     place: Place
 
@@ -258,6 +268,7 @@ class WrittenPhase:
     duration_s: how long it lasts.
     until: what ends it sooner; the probes that prove its faults always come first.
     faults: what is broken in it. The same fault in the next phase goes on without a gap.
+    basis: what it rests on in a scenario of a real outage; the reports say so where it is not published.
     """
 
     noun: ClassVar[str] = "a phase"
@@ -266,6 +277,7 @@ class WrittenPhase:
     duration_s: Annotated[Seconds, Key("for"), Meta(ge=1, le=MAX_DURATION_S)]
     until: Until | None = None
     faults: tuple[WrittenFault, ...] = ()
+    basis: Basis | None = None
     place: Place
 
 
@@ -350,7 +362,14 @@ def _phases(phases: Sequence[WrittenPhase], problems: list[Problem]) -> Iterator
             else:
                 uses.append(use)
         before = tuple(uses)
-        yield Phase(name=phase.phase, duration_s=phase.duration_s, until=phase.until, faults=before, place=phase.place)
+        yield Phase(
+            name=phase.phase,
+            duration_s=phase.duration_s,
+            until=phase.until,
+            basis=phase.basis,
+            faults=before,
+            place=phase.place,
+        )
 
 
 def _same(use: FaultUse | WrittenFault, entry: WrittenFault) -> bool:

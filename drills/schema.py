@@ -17,6 +17,7 @@ from drills.faultentry import WrittenFault, catalogue
 from drills.legs import ROLES, SELECTOR_KEYS, Selector
 from drills.scenario import WrittenScenario
 from drills.units import EXAMPLES
+from faults.shapes import Flapping
 from faults.shapes import Shape as FaultShape
 
 Schema = dict[str, Any]
@@ -65,6 +66,17 @@ def summary(cls: type) -> str:
     return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
 
+def takes(shape: Shape) -> str:
+    """What may be written, with its numeric bounds: `a whole number, at least 1, at most 1000`."""
+    limits = [
+        f"{words} {written(limit, shape)}"
+        for meta in shape.bounds
+        for bound, (_, words) in _BOUNDS.items()
+        if (limit := getattr(meta, bound)) is not None
+    ]
+    return ", ".join([wants(shape), *limits])
+
+
 def _mapping(classes: tuple[type, ...]) -> Schema:
     """A mapping that holds the keys of all these classes."""
     said = {key: text for cls in classes for key, text in descriptions(cls).items()}
@@ -81,13 +93,7 @@ def _mapping(classes: tuple[type, ...]) -> Schema:
 
 def _property(field: Field, said: str) -> Schema:
     schema = _value(field.shape)
-    limits = [
-        f"{words} {written(limit, field.shape)}"
-        for meta in field.shape.bounds
-        for bound, (_, words) in _BOUNDS.items()
-        if (limit := getattr(meta, bound)) is not None
-    ]
-    sentences = [said or schema.get("description", ""), f"Takes {', '.join([wants(field.shape), *limits])}."]
+    sentences = [said or schema.get("description", ""), f"Takes {takes(field.shape)}."]
     schema["description"] = " ".join(sentence for sentence in sentences if sentence)
     if not field.required and isinstance(field.default, (str, int, float)) and field.shape.unit is None:
         schema["default"] = field.default
@@ -134,9 +140,9 @@ def _fault() -> Schema:
     properties = {}
     for kind, cls in catalogue().items():
         if cls.plane == "process":
-            properties[kind] = _mapping((cls,))
+            properties[kind] = _mapping((Flapping, cls))
             continue
-        schema = _mapping((Selector, FaultShape, cls) if cls.plane == "mitm" else (Selector, cls))
+        schema = _mapping((Selector, FaultShape if cls.plane == "mitm" else Flapping, cls))
         for key in _ROLE_KEYS:
             schema["properties"][key] |= {"examples": list(ROLES)}
         properties[kind] = schema | {"anyOf": [{"required": [key]} for key in SELECTOR_KEYS]}

@@ -16,6 +16,7 @@ from drills.events import (
     ArrivalSent,
     FaultCleared,
     FaultEffective,
+    FaultSwitched,
     PhaseStarted,
     PlaneTrouble,
     RunStarted,
@@ -69,6 +70,10 @@ class Tally:
             case FaultCleared():
                 self.faults = [fault for fault in self.faults if fault != event.fault]
                 return f"fault {event.fault} is cleared"
+            case FaultSwitched():
+                self.faults = [fault for fault in self.faults if fault != event.fault]
+                self.faults += [event.fault] if event.on else []
+                return f"fault {event.fault} is {'on again' if event.on else 'off for now'}"
             case PlaneTrouble():
                 return f"trouble: {event.what}"
             case _:

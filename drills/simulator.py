@@ -37,11 +37,15 @@ class SimulatedLeg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SimulatorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to serve. Timing of a model's answer: seconds to the first token, then tokens per second."""
+    """What to serve. Timing of a model's answer: seconds to the first token, then tokens per second.
+
+    token_lifetime_s: how long the tokens of identity services are good, by their own word.
+    """
 
     legs: tuple[SimulatedLeg, ...]
     first_token_s: float = 0.02
     tokens_per_s: float = 200.0
+    token_lifetime_s: int = 3599
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for timings that no answer can have, unknown dialects and names given twice."""
@@ -68,6 +72,7 @@ class LegServer:
         self._dialect: Provider = providers.get(leg.provider)
         self._first_token_s = spec.first_token_s
         self._token_s = 1.0 / spec.tokens_per_s
+        self._token_lifetime_s = spec.token_lifetime_s
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, from its whole body to the last byte of the answer."""
@@ -82,6 +87,8 @@ class LegServer:
             empty = Call(surface=Surface.OTHER, operation="body too large")
             return _whole(self._dialect.status(413, empty, request_id))
         call = self._dialect.recognise(request.method, request.raw_path, headers, body)
+        if call.surface is Surface.IDENTITY:
+            return _whole(providers.identity(self._leg.provider).token(self._token_lifetime_s))
         if call.surface is not Surface.MODEL:
             return _whole(self._dialect.answer(call, "", request_id))
         words = self._words(call)

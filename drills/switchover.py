@@ -6,15 +6,18 @@ is null with a reason.
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from drills.ledger import FaultRecord, Ledger, Request
+from drills.events import FaultEffective
+from drills.ledger import FaultRecord, Ledger
+from drills.outage import client_outage
 from drills.outcomes import Outcome
-from drills.result import Outage, Switchover
+from drills.request import Attempt, Request
+from drills.result import Switchover
 
 _SERVED_BEFORE = 20
 """How many of the last good answers before the onset say who served."""
@@ -37,13 +40,14 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         return None
     end_s = window_end_s(ledger, fault)
     faulted = frozenset(fault.plan.legs)
-    window = [r for r in ledger.requests if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
+    own = _without_the_next(ledger, fault, end_s)
+    window = [r for r in own if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
     before = served_before(ledger, onset_s, faulted)
     reasons: dict[str, str] = {}
     failures = [
         r
         for r in window
-        if not r.good and r.done_s is not None and (fault.plan.connection_level or not faulted or _tried(r, faulted))
+        if not r.good and r.done_s is not None and (fault.plan.before_the_model or not faulted or _tried(r, faulted))
     ]
     rescued = [r for r in window if r.ok and r.served_by not in faulted and r.done_s is not None]
     first_failure_s = min((r.done_s for r in failures if r.done_s is not None), default=None)
@@ -55,11 +59,13 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     lower_s, upper_s = _switch_bracket(window, fault, onset_s)
     if upper_s is None:
         reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
-    avoidance_s = _avoidance_s(fault, window, faulted, onset_s, end_s, reasons)
+    tokens = ledger.tokens_asked(faulted) if fault.plan.of_identity else ()
+    avoidance_s = _avoidance_s(fault, window, tokens, onset_s, end_s, reasons)
     detours = _detours(ledger, fault, window, faulted, onset_s)
     if not detours:
         reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
-    touched = [a.received_s for a in ledger.attempts if fault.plan.id in a.faults and a.received_s >= onset_s]
+    met = [a for a in (*ledger.attempts, *tokens) if fault.plan.id in a.faults]
+    touched = [a.received_s for a in met if a.received_s >= onset_s]
     touched += fault.traces_s
     to = Counter(r.served_by for r in rescued).most_common(1)
     return Switchover(
@@ -73,7 +79,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         switchover_s=None if first_success_s is None else first_success_s - onset_s,
         recovery_s=None if upper_s is None else upper_s - onset_s,
         resolution_s=None if upper_s is None else upper_s - lower_s,
-        client_outage_s=client_outage(ledger.requests, onset_s, end_s, 1 / ledger.header.rate_per_s),
+        client_outage_s=client_outage(own, onset_s, end_s, 1 / ledger.header.rate_per_s),
         avoidance_s=avoidance_s,
         detour_p50_s=statistics.median(detours) if detours else None,
         detour_max_s=max(detours) if detours else None,
@@ -90,13 +96,33 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
 def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:
     """Until when a fault's switchover is judged: its end, or the onset of the next fault that adds to it."""
     ends = [fault.cleared_s if fault.cleared_s is not None else last_s(ledger)]
+    return min([*ends, *(effective.began_s for effective in _later(ledger, fault))])
+
+
+def _later(ledger: Ledger, fault: FaultRecord) -> Iterator[FaultEffective]:
+    """The faults that were put on after this one."""
     onset_s = fault.effective_s or 0.0
-    ends += [
-        other.effective.began_s
-        for other in ledger.faults
-        if other.effective is not None and other.effective.began_s > onset_s and other.plan.start_s > fault.plan.start_s
+    for other in ledger.faults:
+        if other.effective is None or other.plan.start_s <= fault.plan.start_s:
+            continue
+        if other.effective.began_s > onset_s:
+            yield other.effective
+
+
+def _without_the_next(ledger: Ledger, fault: FaultRecord, end_s: float) -> list[Request]:
+    """All requests but those that were under way on another leg when the next fault struck that one, and that came to
+    grief by it: what was going to become of them under this fault alone, nobody knows. Who was still stuck on a leg of
+    this fault has no such excuse.
+    """
+    later = {effective.fault for effective in _later(ledger, fault)}
+    return [
+        r
+        for r in ledger.requests
+        if r.good
+        or r.due_s >= end_s
+        or (r.done_s is not None and r.done_s <= end_s)
+        or not any(later.intersection(a.faults) for a in r.attempts if a.leg not in fault.plan.legs)
     ]
-    return min(ends)
 
 
 def last_s(ledger: Ledger) -> float:
@@ -149,62 +175,21 @@ def _switch_bracket(window: Sequence[Request], fault: FaultRecord, onset_s: floa
     return lower_s, None
 
 
-def client_outage(requests: Sequence[Request], start_s: float, end_s: float, interval_s: float) -> Outage:
-    """Time without good answers for callers, over every stretch of bad arrivals due in [start, end).
-
-    A stretch: point = due of its first good arrival after - due of its first bad; lower = sent of the last bad - done
-    of the first bad, at least 0; upper = done of the first good after - sent of the last good before. Stretches are
-    added. None at all is 0, with the widest gap between two sends, at least one arrival interval, as the upper bound.
-    """
-    sent = [r for r in requests if r.sent_s is not None]
-    lower_s = point_s = upper_s = 0.0
-    index, found = 0, False
-    while index < len(sent):
-        request = sent[index]
-        if request.ok or not start_s <= request.due_s < end_s:
-            index += 1
-            continue
-        first = index
-        while index < len(sent) and not sent[index].ok:
-            index += 1
-        found = True
-        low_s, middle_s, high_s = _stretch(sent, first, index, end_s)
-        lower_s, point_s, upper_s = lower_s + low_s, point_s + middle_s, upper_s + high_s
-    return Outage(lower=lower_s, point=point_s, upper=upper_s if found else max(interval_s, _gap(sent, start_s, end_s)))
-
-
-def _gap(sent: Sequence[Request], start_s: float, end_s: float) -> float:
-    """The widest gap between two sends, of which the later was due in [start, end): an outage that fits goes unseen."""
-    pairs = itertools.pairwise(sent)
-    gaps = [(b.sent_s or 0.0) - (a.sent_s or 0.0) for a, b in pairs if start_s <= b.due_s < end_s]
-    return max(gaps, default=0.0)
-
-
-def _stretch(sent: Sequence[Request], first: int, after: int, end_s: float) -> tuple[float, float, float]:
-    """Lower, point and upper of one stretch of bad arrivals `sent[first:after]`."""
-    bad_first, bad_last = sent[first], sent[after - 1]
-    good_after = sent[after] if after < len(sent) else None
-    good_before = next((r for r in reversed(sent[:first]) if r.ok), None)
-    started_s = bad_first.done_s if bad_first.done_s is not None else bad_first.due_s
-    lower_s = max(0.0, (bad_last.sent_s or bad_last.due_s) - started_s)
-    due_after_s = good_after.due_s if good_after is not None else max(end_s, bad_last.done_s or bad_last.due_s)
-    done_after_s = good_after.done_s if good_after is not None else None
-    sent_before_s = good_before.sent_s if good_before is not None else None
-    upper_s = (done_after_s or due_after_s) - (sent_before_s if sent_before_s is not None else bad_first.due_s)
-    return lower_s, due_after_s - bad_first.due_s, upper_s
-
-
 def _avoidance_s(
     fault: FaultRecord,
     window: Sequence[Request],
-    faulted: frozenset[str],
+    tokens: Sequence[Attempt],
     onset_s: float,
     end_s: float,
     reasons: dict[str, str],
 ) -> float | None:
-    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason."""
+    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason.
+
+    tokens: its requests for tokens, where these are what the fault meets.
+    """
+    faulted = fault.plan.legs
     times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
-    times += fault.traces_s
+    times += [*fault.traces_s, *(token.received_s for token in tokens)]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
     if not faulted:
         reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"
@@ -212,8 +197,9 @@ def _avoidance_s(
     if not times:
         reasons["avoidance_s"] = "no attempt on the faulted legs was seen; a refused connect leaves no trace"
         return None
+    dues = sorted(request.due_s for request in window)
     for index, time_s in enumerate(times):
-        after = sum(1 for r in window if r.due_s > time_s)
+        after = len(dues) - bisect.bisect_right(dues, time_s)
         allowed = max((end_s - time_s) / _PROBE_EVERY_S, _PROBE_SHARE * after)
         if len(times) - index - 1 <= allowed and after >= _AVOIDED_AFTER:
             return time_s - onset_s
@@ -230,10 +216,7 @@ def _detours(
     attempt from being seen, the extra time to the healthy leg counts instead: its `received_s` minus the request's
     `sent_s`, less the median of the same before the onset; below 50 ms nothing was paid.
     """
-    normal = [
-        r.attempts[0].received_s - r.sent_s for r in ledger.requests if r.due_s < onset_s and r.attempts and r.sent_s
-    ]
-    usual_s = statistics.median(normal) if normal else 0.0
+    usual_s = usual_way_s(ledger, onset_s)
     found = []
     for request in window:
         healthy = next((a for a in request.attempts if a.leg not in faulted), None)
@@ -242,11 +225,19 @@ def _detours(
         tried = next((a for a in request.attempts if a.leg in faulted), None)
         if tried is not None and tried.received_s < healthy.received_s:
             found.append(healthy.received_s - tried.received_s)
-        elif fault.plan.connection_level and request.sent_s is not None:
+        elif fault.plan.before_the_model and request.sent_s is not None:
             extra_s = healthy.received_s - request.sent_s - usual_s
             if extra_s > _DETOUR_AT_LEAST_S:
                 found.append(extra_s)
     return found
+
+
+def usual_way_s(ledger: Ledger, onset_s: float) -> float:
+    """How long requests due before the onset took from their caller to a leg, the median; 0 when there were none."""
+    ways = [
+        r.attempts[0].received_s - r.sent_s for r in ledger.requests if r.due_s < onset_s and r.attempts and r.sent_s
+    ]
+    return statistics.median(ways) if ways else 0.0
 
 
 _DETOUR_AT_LEAST_S = 0.05

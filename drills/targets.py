@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from drills import providers
 from drills.legs import Leg, select, values_of
 from drills.problems import Problem, UsageProblem, choices
 from drills.scenario import FaultUse, Scenario
@@ -19,12 +20,11 @@ Targets = tuple[tuple[FaultUse, tuple[Leg, ...]], ...]
 def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
     """Every fault of the scenario, in the order in which they begin, with the legs that it hits (at least one).
 
-    Raises `UsageProblem` when a selector matches no leg, or only legs that no fallback leads to, and when a phase
-    takes every leg away although a switchover is expected.
+    A fault of the identity service hits those of the selected legs that have one. Raises `UsageProblem` when a selector
+    matches no leg, or only legs that no fallback leads to or that have no such service, and when a phase takes every
+    leg away although a switchover is expected.
     """
-    targets = tuple(
-        (use, () if use.fault.plane == "process" else select(use.selector, legs)) for use in scenario.faults
-    )
+    targets = tuple((use, _hit(use, legs)) for use in scenario.faults)
     problems = [
         problem
         for use, hit in targets
@@ -38,6 +38,32 @@ def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
     if problems:
         raise UsageProblem(problems)
     return targets
+
+
+def notes(targets: Targets, legs: Sequence[Leg]) -> Iterator[str]:
+    """What a person should know about the legs that faults of identity services hit and spare."""
+    for use, hit in targets:
+        if not use.fault.of_identity:
+            continue
+        names = _names(hit)
+        if without := [leg for leg in select(use.selector, legs) if leg not in hit]:
+            yield f"{use.id} hits {names} and spares {_names(without)}: a drill has no token endpoint for it"
+        clouds = {leg.cloud for leg in hit}
+        alike = [leg for leg in legs if leg not in hit and leg.cloud in clouds and providers.has_identity(leg.provider)]
+        if alike:
+            shared = f"in earnest their tokens come from the same service as those of {names}"
+            yield f"{use.id} spares {_names(alike)}, though {shared}; select by cloud to hit all of them"
+
+
+def _hit(use: FaultUse, legs: Sequence[Leg]) -> tuple[Leg, ...]:
+    if use.fault.plane == "process":
+        return ()
+    hit = select(use.selector, legs)
+    return tuple(leg for leg in hit if providers.has_identity(leg.provider)) if use.fault.of_identity else hit
+
+
+def _names(legs: Sequence[Leg]) -> str:
+    return ", ".join(leg.name for leg in legs)
 
 
 def _hidden_connects(targets: Targets) -> Iterator[Problem]:
@@ -59,6 +85,14 @@ def _selector_problems(use: FaultUse, hit: Sequence[Leg], legs: Sequence[Leg]) -
             on_chain = ", ".join(leg.name for leg in legs if leg.role is not None) or "none"
             what = f"fault {use.kind!r} on {use.selector} hits only legs that no fallback leads to: {names}"
             yield Problem(f"{what}; legs with a role: {on_chain}", use.place)
+        return
+    if selected := select(use.selector, legs):
+        have = ", ".join(f"{leg.name} ({leg.provider})" for leg in selected)
+        able = _names([leg for leg in legs if providers.has_identity(leg.provider)])
+        dialects = ", ".join(name for name in providers.names() if providers.has_identity(name))
+        what = f"fault {use.kind!r} on {use.selector} hits only legs without a token endpoint: {have}"
+        has = f"legs with one: {able}" if able else f"no leg has one; the dialects that do: {dialects}"
+        yield Problem(f"{what}; {has}", use.place)
         return
     what = f"fault {use.kind!r} on {use.selector} matches no leg"
     given = use.selector.given()

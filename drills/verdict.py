@@ -7,11 +7,12 @@ says nothing about it; then fail, then inconclusive. A check that crashes is `un
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from drills.checks.base import Check, checks
 from drills.events import AnyEvent
 from drills.history import header
-from drills.ledger import build
+from drills.ledger import Ledger, build
 from drills.measure import Measured, measure
 from drills.result import (
     EXIT_CODES,
@@ -33,14 +34,27 @@ _WORST_FIRST = (
 )
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A run, judged: the result, and the ledger from which all of it was computed."""
+
+    result: Result
+    ledger: Ledger
+
+
 def judge(events: Sequence[AnyEvent], source: str) -> Result:
     """The result of a history. Raises `UsageProblem` when it is not one of a drill."""
+    return judged(events, source).result
+
+
+def judged(events: Sequence[AnyEvent], source: str) -> Judged:
+    """The result of a history with the ledger behind it. Raises `UsageProblem` when it is not one of a drill."""
     head = header(events, source)
     ledger = build(head, events)
     measured = measure(ledger)
     parts = tuple(part for check in checks() if (part := _run(check, measured)) is not None)
     verdict, reasons = _verdict(measured, parts)
-    return Result(
+    result = Result(
         schema=RESULT_SCHEMA,
         tool_version=head.tool_version,
         scenario=ScenarioPart(
@@ -83,7 +97,10 @@ def judge(events: Sequence[AnyEvent], source: str) -> Result:
             HostPart(host=tried.host, port=tried.port, how=tried.how, first_s=tried.at_s)
             for tried in ledger.hosts_tried
         ),
+        inferred=measured.inferred,
+        health=measured.health,
     )
+    return Judged(result=result, ledger=ledger)
 
 
 def _run(check: Check, measured: Measured) -> CheckPart | None:

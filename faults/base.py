@@ -174,7 +174,7 @@ DOWN = "down"
 
 
 class Deed(enum.StrEnum):
-    """What can be done to the gateway's process group."""
+    """What can be done to the gateway, with every process that came from it."""
 
     KILL = "kill"
     """SIGKILL."""
@@ -207,8 +207,20 @@ class Fault:
     """Whether the probe that proves the fault asks for a streamed answer."""
     probe_closes: ClassVar[bool] = False
     """Whether the probe that proves the fault asks for the end of the connection after the answer, and waits for it."""
+    of_identity: ClassVar[bool] = False
+    """Whether it is one of the leg's identity service: it meets requests for tokens and no others, its shape counts no
+    others, and the probe that proves it asks for a token. All other faults leave requests for tokens alone.
+    """
     plane: ClassVar[str] = "mitm"
     """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
+
+    @property
+    def sees_requests(self) -> bool:
+        """Whether it decides about each request. Other faults are states of a port, a name, a line or a process: all
+        shapes but the square choose requests, and so are not for them.
+        """
+        of_requests = self.connections() is Connections.OPEN and self.lookups() is Lookups.ANSWERED
+        return self.plane == "mitm" and of_requests
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""

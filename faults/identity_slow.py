@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, Proceed, RequestSeen
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -14,17 +15,24 @@ class IdentitySlow(Fault):
     """The leg's token endpoint answers late while its models are healthy.
 
     The time goes by before the request is sent, so timeouts of the model call do not count it; a gateway that fetches
-    its token under a lock makes all callers of the leg wait. Requests for models are left alone; a leg whose dialect
-    has no token endpoint (any but `vertex`) is not touched at all.
+    its token under a lock makes all callers of the leg wait. Requests for models are left alone. Which legs have a
+    token endpoint, and how long a token lasts: see `identity_down`.
 
     by: how long each request for a token is held back.
     """
 
     kind = "identity_slow"
     colour = "#9970ab"
+    of_identity = True
 
     by: Seconds
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request for a token waits."""
         return Delay(self.by) if request.surface == "identity" else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The token comes, and not before its time; or nothing came yet, and it is not time yet."""
+        if outcome.came is Came.WHOLE:
+            return outcome.took_s >= self.by
+        return outcome.unanswered and outcome.took_s <= self.by + outcome.usual_s

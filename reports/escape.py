@@ -1,19 +1,47 @@
-"""Text that came from a gateway, a config or a file name is hostile: make it harmless before it is shown."""
+"""Text that came from a gateway, a config or a file name is hostile: make it harmless before it is shown.
+
+`plain` comes first in every format; what the format itself reads as a sign is escaped after it, by the library that
+writes the format where there is one.
+"""
 
 from __future__ import annotations
 
 import re
 
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
+_INVISIBLE = re.compile(
+    "["
+    "\\x00-\\x1f\\x7f-\\x9f"  # controls: NUL, ESC, line ends, C1
+    "\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"  # direction, width, notes
+    "\\ud800-\\udfff\\ufffe\\uffff"  # no characters of XML
+    "\\U000e0000-\\U000e007f"  # tags: text that nobody sees
+    "]+"
+)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
+_BLOCK = re.compile(r"^(?:([-=])|(\d+)([.)])(?=\s|$))")
+"""What makes a list or a heading of a line, at its beginning."""
+_FORMULA = ("=", "+", "-", "@")
+_AHEAD = 4
 
 
 def plain(text: str, at_most: int = 500) -> str:
-    """One line without control characters, escape sequences or direction marks, cut at a length."""
-    one_line = _INVISIBLE.sub(" ", text)
-    return one_line if len(one_line) <= at_most else one_line[: at_most - 1] + "…"
+    """One line without control characters, escape sequences or direction marks, cut at a length.
+
+    Of a text that is much too long only the beginning is looked at: ten megabytes cost nothing.
+    """
+    head = text[: _AHEAD * at_most]
+    one_line = _INVISIBLE.sub(" ", head)
+    if len(one_line) <= at_most and len(head) == len(text):
+        return one_line
+    return one_line[: at_most - 1] + "…"
 
 
 def markdown(text: str, at_most: int = 500) -> str:
     """The same, and nothing in it is Markdown or HTML."""
-    return _MARKDOWN.sub(r"\\\1", plain(text, at_most))
+    shown = _MARKDOWN.sub(r"\\\1", plain(text, at_most).strip())
+    return _BLOCK.sub(lambda found: f"{found[2]}\\{found[3]}" if found[2] else f"\\{found[1]}", shown)
+
+
+def cell(text: str, at_most: int = 500) -> str:
+    """The same for a cell of a spreadsheet: text that a spreadsheet would compute gets an apostrophe before it."""
+    shown = plain(text, at_most)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drills.events import MORE_HOSTS
-from drills.result import Failback, FaultPart, HostPart, Result, Switchover, Verdict
+from drills.events import MORE_HOSTS, Basis
+from drills.result import Failback, FaultPart, HostPart, PhasePart, Result, Switchover, Verdict
 
 MEANING = {
     Verdict.PASS: "every expectation held, and the drill proved itself",
@@ -18,6 +18,16 @@ MEANING = {
 def seconds(value: float | None) -> str:
     """A time with two digits, or `never`."""
     return "never" if value is None else f"{value:.2f} s"
+
+
+def milliseconds(value: float | None) -> str:
+    """A short time with one digit, or `unmeasured`."""
+    return "unmeasured" if value is None else f"{value:.1f} ms"
+
+
+def phase_name(phase: PhasePart) -> str:
+    """A phase, with a word when it rests on no published fact."""
+    return phase.name if phase.basis in {None, Basis.PUBLISHED} else f"{phase.name} ({phase.basis})"
 
 
 def recovery(found: Switchover) -> str:
@@ -54,6 +64,11 @@ def proven(fault: FaultPart) -> str:
     return f"{sum(proof.during for proof in fault.proof)} of {len(fault.proof)} legs"
 
 
+def shape(fault: FaultPart) -> str:
+    """Which requests a fault hits, or how it was switched, and how often that was done."""
+    return f"{fault.shape}; switched {fault.switched} times" if fault.switched else fault.shape
+
+
 def restored(fault: FaultPart) -> str:
     """How long after the fault the last of its legs was proved well again; `never` when one was not."""
     took = [proof.restored_s for proof in fault.proof if proof.restored_s is not None]
@@ -77,8 +92,52 @@ def sentence(result: Result) -> str:
     return head
 
 
+HOSTS_TRIED = "Hosts that the gateway tried and could not reach"
+HOSTS_TRIED_MEANS = "They belong to no leg. Nothing of the gateway's left this machine on the way to them."
+
+
 def host_tried(part: HostPart) -> str:
     """A host that was tried, with its port when that is known."""
     if part.host == MORE_HOSTS:
         return "others, too many to be written down"
     return f"{part.host}:{part.port}" if part.port else part.host
+
+
+def ledger_sums(result: Result) -> str:
+    """How the attempts add up."""
+    requests, attempts = result.requests, result.attempts
+    return (
+        f"{attempts.total} attempts for {requests.due} requests; {attempts.unexplained} attempts unexplained; besides "
+        f"them {attempts.probes} by the drill's own probes, {attempts.own_checks} by the gateway's own health checks, "
+        f"and {attempts.side_traffic} that were no model calls (tokens and model lists)."
+    )
+
+
+def hung_connects(result: Result) -> str:
+    """What was seen of connects that never became requests."""
+    hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
+    lookups = [f"{fault.failed_lookups} for {', '.join(fault.legs)}" for fault in result.faults if fault.failed_lookups]
+    failed = f" Lookups of host names that failed: {'; '.join(lookups)}." if lookups else ""
+    return (
+        f"Connects that hung and so carried no request: {'; '.join(hung) or 'none'}. A refused connect leaves no trace "
+        f"at all.{failed}"
+    )
+
+
+WORDS = (
+    ("ok", "a complete answer, written by exactly one leg, before the deadline"),
+    ("failed", "an error that the caller could see"),
+    ("unknown", "nothing that the caller could read: the deadline passed, or the connection died before a byte came"),
+    ("corrupt", "a success that is none: truncated, blended, doubled or empty"),
+    ("not started", "the load generator could not send it"),
+    ("slow", "ok, but later than the limit"),
+    ("first success", "from the onset to the first good answer of another leg; one lucky request is enough"),
+    ("recovered", ("from the onset to when callers were answered well for the rest of the fault, at the latest; the "
+     "resolution is how much sooner it may have been")),
+    ("client outage", "how long callers were without good answers: best estimate and, in brackets, its bounds"),
+    ("leg avoided", "from the onset to the last request that the gateway still sent to the faulted leg"),
+    ("detour", "how much longer a rescued caller waited for the healthy leg (median)"),
+    ("failback", "from the end of the fault to the first good answer of the leg that served before"),
+    ("excess outage", "client outage after the fault had been cleared"),
+)  # fmt: skip
+"""What the words of a report mean, in short; docs/metrics.md has the formulas."""

@@ -30,6 +30,9 @@ MODEL = "claude-sonnet-5"
 SETTLE_S = 5.0
 """How long to wait for what is expected at once; generous, because the machine may be busy."""
 
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Nothing here speaks TLS; a client that is given this need not read the authorities' certificates."""
+
 E = TypeVar("E")
 
 
@@ -232,11 +235,13 @@ def bench(
     dialects: dict[str, str],
     others: dict[str, int] | None = None,
     first_token_s: float = 0.02,
+    token_lifetime_s: int = 3599,
     authority: Authority | None = None,
 ) -> Iterator[Bench]:
     """Simulated legs by name and dialect behind a plane, and other openai legs that listen on ports of the test's."""
     legs = tuple(SimulatedLeg(name, dialect) for name, dialect in dialects.items())
-    simulator = Lines("drills.simulator", SimulatorSpec(legs, first_token_s=first_token_s, tokens_per_s=200))
+    spec = SimulatorSpec(legs, first_token_s=first_token_s, tokens_per_s=200, token_lifetime_s=token_lifetime_s)
+    simulator = Lines("drills.simulator", spec)
     direct = msgspec.json.decode(simulator.first, type=SimulatorReady).ports | (others or {})
     dialects = dialects | dict.fromkeys(others or {}, "openai")
     plane = PlaneProcess({name: (dialects[name], port) for name, port in direct.items()}, authority=authority)
@@ -270,10 +275,10 @@ class Caller:
     ) -> None:
         self.dialect = dialect
         self.port = port
-        base_url = f"{'https' if trust else 'http'}://127.0.0.1:{port}"
+        url, kept = f"{'https' if trust else 'http'}://127.0.0.1:{port}", httpx.Limits(keepalive_expiry=60)
         self._named = {"sni_hostname": host} if trust else {}
-        verify = trust or httpx.create_ssl_context()
-        self._client = httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False, verify=verify)
+        verify = trust or _NO_TLS
+        self._client = httpx.Client(base_url=url, timeout=timeout_s, limits=kept, verify=verify, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -302,19 +307,22 @@ class Caller:
         assert response.status_code == 200, response.text
         return read_answer(self.dialect.read(stream, response.content), mark)
 
+    @contextmanager
+    def receiving(self, mark: Mark, *, stream: bool, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
+        """One request; its answer is read in the block."""
+        response = self._client.send(self.request(mark, stream=stream, headers=headers), stream=True)
+        try:
+            yield response
+        finally:
+            response.close()
+
     def begin(self, mark: Mark, *, stream: bool, headers: dict[str, str] | None = None) -> Streamed:
         """Begin a request in the background."""
         found = Streamed()
 
         def run() -> None:
             try:
-                with self._client.stream(
-                    "POST",
-                    (request := self.request(mark, stream=stream, headers=headers)).url,
-                    headers=request.headers,
-                    content=request.content,
-                    extensions=self._named,
-                ) as response:
+                with self.receiving(mark, stream=stream, headers=headers) as response:
                     found.status = response.status_code
                     for data in response.iter_raw():
                         found.parts.append((time.monotonic(), data))

@@ -35,5 +35,21 @@ def test_every_fault_and_setting_is_described(kind: str, cls: type[Fault]) -> No
         assert said[field.attribute] in section
 
 
+BOUNDED = [
+    # kind, setting, what it takes
+    ("cut", "after", "a whole number, at least 1, at most 1000"),
+    ("bandwidth", "rate", "a bandwidth (500B/s, 2kB/s, 1MB/s), more than 0B/s"),
+    ("wire_latency", "latency", "a duration (500ms, 30s, 2m, 1h), at least 0.001s, at most 600s"),
+    ("status", "code", "a whole number, at least 400, at most 599"),
+]
+
+
+@pytest.mark.parametrize(("kind", "setting", "takes"), BOUNDED)
+def test_bounds_are_told(kind: str, setting: str, takes: str) -> None:
+    """What is too small or too large can be read on the page, and need not be tried."""
+    section = fault_page().partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
+    assert f"| `{setting}` | {takes} | " in section
+
+
 if __name__ == "__main__":
     PAGE.write_text(fault_page(), encoding="utf-8")

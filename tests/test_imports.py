@@ -28,6 +28,12 @@ RUNNER = {
     "drills.children",
     "drills.screen",
     "drills.files",
+    "drills.reporting",
+    "drills.keeping",
+    "drills.kept",
+    "drills.index",
+    "drills.importing",
+    "drills.retention",
     "drills.authority",
     "drills.trust",
     "drills.ports",
@@ -36,19 +42,21 @@ IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"
 PURE = (
     *(
         "marks",
+        "touched",
         "legs",
-        "address",
-        "routes",
         "plan",
         "outcomes",
         "ledger",
+        "request",
+        "inferred",
         "switchover",
         "failback",
+        "outage",
         "measure",
         "verdict",
         "result",
     ),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
 )
 
 
@@ -92,7 +100,8 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys, drills.cli\n"
         "try:\n drills.cli.main(['--help'])\nexcept SystemExit: pass\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & "
-        "{'mitmproxy', 'pandas', 'httpx', 'aiohttp', 'rich', 'yaml', 'msgspec'}), file=sys.stderr)"
+        "{'mitmproxy', 'pandas', 'httpx', 'aiohttp', 'rich', 'yaml', 'msgspec', 'jinja2', 'weasyprint', 'sqlite3'}), "
+        "file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from drills.events import ArrivalDone, AttemptDone, AttemptReceived, AttemptResult, Ending
-from drills.ledger import Attempt, Request, may_have_answered
 from drills.marks import Shape
 from drills.outcomes import Outcome
+from drills.request import Attempt, Request, may_have_answered
 
 ROWS = [
     # A whole answer, and one whose gateway hung up early, behind the end mark perhaps.

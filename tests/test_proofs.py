@@ -28,6 +28,8 @@ from faults.blackhole import Blackhole
 from faults.cut import Cut
 from faults.dns_failure import DnsFailure
 from faults.hang import Hanging
+from faults.identity_down import IdentityDown
+from faults.identity_slow import IdentitySlow
 from faults.proof import Came, ProbeOutcome
 from faults.refuse import Refuse
 from faults.reset import Resetting
@@ -142,6 +144,14 @@ PROOFS: list[tuple[Fault, ProbeOutcome, bool]] = [
     (WireSlicer(average_size=64, delay=0.1), met(Came.WHOLE, 0.9, status=200), True),
     # Late.
     (WireBandwidth(kilobytes_per_s=5), met(Came.WHOLE, 0.9, status=200), True),
+    # The token is refused in this way and no other, or is late.
+    (IdentityDown(), met(Came.STATUS, 0.1, status=503), True),
+    (IdentityDown(how="invalid_grant"), met(Came.STATUS, 0.1, status=400), True),
+    (IdentityDown(how="invalid_grant"), met(Came.STATUS, 0.1, status=503), False),
+    (IdentityDown(), met(Came.SILENT, 0.5), False),
+    (IdentitySlow(by=0.5), met(Came.WHOLE, 0.6, status=200), True),
+    (IdentitySlow(by=0.5), met(Came.WHOLE, 0.4, status=200), False),
+    (IdentitySlow(by=6.0), met(Came.SILENT, 1.3), True),
 ]
 
 
@@ -220,11 +230,22 @@ def plan(fault: Fault, legs: Sequence[str], id_: str = "f") -> FaultPlan:
     )
 
 
-def probe(leg: str, stream: bool) -> Probe:
-    """A healthy probe from before: it took 0.1 s."""
-    return Probe(
-        id=f"{leg}-{stream}", leg=leg, via=Via.PLANE, stream=stream, sent_s=0, first_token_s=0.05, done_s=0.1, error=""
-    )
+def probes(leg: str) -> list[Probe]:
+    """Healthy probes from before, of the model, of a stream and of the identity service: each took 0.1 s."""
+    return [
+        Probe(
+            id=f"{leg}-{number}",
+            leg=leg,
+            via=Via.PLANE,
+            stream=stream,
+            sent_s=0,
+            first_token_s=0.05,
+            done_s=0.1,
+            error="",
+            identity=identity,
+        )
+        for number, (stream, identity) in enumerate(((False, False), (True, False), (False, True)))
+    ]
 
 
 def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = True) -> list[FaultProof]:
@@ -238,7 +259,7 @@ def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = 
 
     async def run() -> None:
         prover = Prover(there, reach, Clock(), found.append, "0123456789", Timing(12, 200.0))
-        prover.healthy([fault for _, fault in faults], [probe(leg, s) for leg in on.dialects for s in (False, True)])
+        prover.healthy([fault for _, fault in faults], [one for leg in on.dialects for one in probes(leg)])
         for _, fault in faults:
             prover.began(fault, 1.0)
         await prover.settled()

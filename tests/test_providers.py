@@ -155,7 +155,7 @@ def test_every_cut_between_events_is_refused(route: str) -> None:
     dialect, call = recognised(route, stream=True)
     whole = flat(dialect.stream(call, WORDS, ID))
     ends, rest = dialect.count_events(whole, b"")
-    assert rest in {b"", b"]"}
+    assert rest in {b"", b"\n]"}
     for end in ends[: -1 if not rest else None]:
         with pytest.raises(ValueError, match=r"."):
             dialect.read(stream=True, body=whole[:end])
@@ -202,7 +202,7 @@ def test_failures_inside_a_stream_are_whole_events_and_no_answer(route: str, kin
     ends, rest = dialect.count_events(whole, b"")
     assert ends[: len(before)] == before
     assert len(ends) > len(before)
-    assert rest == (b"]" if route == "gemini array" else b"")
+    assert rest == (b"\n]" if route == "gemini array" else b"")
     with pytest.raises(ValueError, match=r"."):
         dialect.read(stream=True, body=whole)
 
@@ -423,6 +423,18 @@ def test_google_array_stream_fails_as_array() -> None:
     """Without alt=sse an error is the element of an array (wire.md A.4)."""
     dialect, call = recognised("gemini array", stream=True)
     assert at(json.loads(dialect.error(LIMITED, call, ID).body), "0.error.code") == 429
+
+
+def test_google_array_stream_is_framed_as_google_frames_it() -> None:
+    """Gateways split it at each CR LF; between two of them stands one whole element with a comma or the end."""
+    dialect, call = recognised("gemini array", stream=True)
+    reply = dialect.stream(call, WORDS, ID)
+    whole = reply.opening + b"".join(reply.tokens) + reply.closing
+    first, *others = whole.split(b"\r\n")
+    assert json.loads(first.removeprefix(b"[").removesuffix(b"\n,"))
+    assert all(json.loads(part.removesuffix(b"\n,").removesuffix(b"\n]")) for part in others)
+    assert len(others) == len(WORDS)  # one more has the finish reason
+    assert whole.endswith(b"}\n]")
 
 
 def test_identity_of_vertex() -> None:

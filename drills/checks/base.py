@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from drills.ledger import Request
 from drills.measure import Measured
+from drills.request import Request
 from drills.result import CheckPart
 
 

@@ -31,7 +31,7 @@ def _judge(measured: Measured) -> CheckPart:
     ]
     observed = "; ".join(
         f"{fault.id}: "
-        + (f"{fault.touched_requests} requests" if fault.effective_s is not None else "never became effective")
+        + (_touched(measured, fault) if fault.effective_s is not None else "never became effective")
         + (", the gateway was stuck on an earlier fault" if _stuck_before(measured, fault) else "")
         + ("" if _served(measured, fault) else ", none of its legs gave an answer just before")
         for fault in measured.faults
@@ -47,8 +47,26 @@ def _judge(measured: Measured) -> CheckPart:
             *(f"fault {fault.id} on {', '.join(fault.legs) or 'the gateway'}" for fault in missed),
             *_strange(measured),
         ),
-        advice="Callers were not served from these legs when the fault began. Select legs that carry traffic then.",
+        advice=" ".join(dict.fromkeys(_advice(measured, fault) for fault in missed)),
     )
+
+
+def _touched(measured: Measured, fault: FaultPart) -> str:
+    asked = f" ({fault.touched_tokens} requests for tokens met it)" if _of_identity(measured, fault) else ""
+    return f"{fault.touched_requests} requests{asked}"
+
+
+def _advice(measured: Measured, fault: FaultPart) -> str:
+    if fault.effective_s is not None and _of_identity(measured, fault) and _served(measured, fault):
+        return (
+            "No caller had to do without a token: the gateway held one that outlived the fault, or asks elsewhere. "
+            "Make providers.token_lifetime shorter than the phase of the fault."
+        )
+    return "Callers were not served from these legs when the fault began. Select legs that carry traffic then."
+
+
+def _of_identity(measured: Measured, fault: FaultPart) -> bool:
+    return any(plan.id == fault.id and plan.of_identity for plan in measured.ledger.header.faults)
 
 
 def _strange(measured: Measured) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drills.checks.base import Check, cite
-from drills.events import Via
+from drills.events import Probe, Via
 from drills.measure import Measured
 from drills.result import CheckPart, Verdict
 
@@ -16,28 +16,35 @@ def _judge(measured: Measured) -> CheckPart:
     # A request may meet the fault while it is being put on: healthy is what ended before that began.
     onset_s = min((fault.effective.began_s for fault in ledger.faults if fault.effective is not None), default=start_s)
     problems = [
-        f"probe of {'the gateway' if probe.via is Via.GATEWAY else probe.leg} ({probe.via}): {probe.error}"
+        f"probe of {_whom(probe)} ({probe.via}): {probe.error}"
         for probe in ledger.probes
         if probe.error and probe.sent_s < start_s
     ]
     bad = [r for r in ledger.requests if r.done_s is not None and r.done_s < onset_s and not r.ok]
     restored = [
-        f"after the drill, probe of {probe.leg} ({probe.via}): {probe.error}"
+        f"after the drill, probe of {_whom(probe)} ({probe.via}): {probe.error}"
         for probe in ledger.probes
         if probe.error and probe.sent_s >= start_s
     ]
     if not ledger.probes:
         problems.append("no leg was probed")
+    tested = "application" if ledger.header.inferred else "gateway"
     healthy = not problems and not bad and not restored
     return CheckPart(
         name=_NAME,
         verdict=Verdict.PASS if healthy else Verdict.INVALID,
-        expected="every leg and the gateway answer before the first fault, every leg again after the last",
+        expected=f"every leg and the {tested} answer before the first fault, every leg again after the last",
         observed=f"{len(ledger.probes)} probes, {len(problems) + len(restored)} failed; "
         f"{len(bad)} requests failed before the first fault",
         evidence=(*problems[:10], *restored[:10], *cite(bad)),
-        advice="" if healthy else "Make the gateway work without any fault first; gateway.log says what it thinks.",
+        advice="" if healthy else f"Make the {tested} work without any fault first; gateway.log says what it thinks.",
     )
+
+
+def _whom(probe: Probe) -> str:
+    if probe.via is Via.GATEWAY:
+        return "the gateway"
+    return f"{probe.leg}'s identity service" if probe.identity else str(probe.leg)
 
 
 CHECK = Check(_NAME, 30, _judge)

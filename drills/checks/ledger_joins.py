@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from drills.checks.base import Check, cite
-from drills.ledger import may_have_answered
 from drills.measure import Measured
+from drills.request import may_have_answered
 from drills.result import CheckPart, Verdict
 
 _NAME = "attempt ledger"

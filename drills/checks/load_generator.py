@@ -16,8 +16,8 @@ _LAG_AT_MOST_MS = 50.0
 
 def _judge(measured: Measured) -> CheckPart | None:
     requests, load = measured.requests, measured.load
-    if requests.due == 0:
-        return None
+    if requests.due == 0 or measured.ledger.header.inferred:
+        return None  # the application makes the load, and promises nothing
     limits = measured.ledger.header.limits
     checked = [limit for limit in (limits.switchover_within_s, limits.failback_within_s) if limit is not None]
     lag_at_most_ms = min([_LAG_AT_MOST_MS, *(limit * 1000 / 10 for limit in checked)])

@@ -56,7 +56,7 @@ def _one(found: Switchover, limit_s: float) -> tuple[Verdict, str, str]:
         return Verdict.PASS, said, ""
     if found.recovery_s - found.resolution_s > limit_s:
         return Verdict.FAIL, said, _SLOW_DETECTION
-    finer = "The limit lies inside the bracket. Raise load.rate, so that requests are closer together."
+    finer = "The limit lies inside the bracket. Raise load.rate (or let the application call more often)."
     return Verdict.INCONCLUSIVE, said, finer
 
 

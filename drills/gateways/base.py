@@ -27,6 +27,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     kept: what cannot work in a drill and stays in the config, on the routes that leave it alone; one sentence each.
     past_proxies: what in the config would lead out of this machine past any proxy (a database), or past the drill's.
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
+    asked: what `--model` said, for an adapter that cannot tell it from `entry_model`.
     """
 
     legs: tuple[Leg, ...]
@@ -38,16 +39,21 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()
     past_proxies: tuple[Problem, ...] = ()
     own_checks: bool = False
+    asked: str = ""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """How to start the gateway. `env` is the whole environment. Paths are absolute.
 
     files, blobs: private files (path -> content, as text or as bytes) that the runner writes with mode 0600 into the
-    run's private folder before the start and deletes after it. ready_path: answers 200 when the gateway is ready.
-    chat_path: where the load posts OpenAI chat completions. request_headers: sent with each request of the load
-    (credentials).
+    run's private folder before the start and deletes after it. ready_path: a GET of it is answered with `ready_status`
+    when the gateway is ready. chat_path: where the load posts OpenAI chat completions. request_headers: sent with each
+    request of the load (credentials).
+    request_fields: more fields of each request's body, as JSON by key, for a gateway that takes its order from there.
     claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
+    claims: what that header says -> the leg's name; what is not in here counts as it stands.
+    done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
+    reason is their end.
     secrets: values that must never be written anywhere.
     """
 
@@ -58,11 +64,15 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     ready_path: str
     chat_path: str
     request_headers: tuple[tuple[str, str], ...]
+    request_fields: dict[str, str] = msgspec.field(default_factory=dict)
     files: dict[str, str] = msgspec.field(default_factory=dict)
     blobs: dict[str, bytes] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
+    claims: dict[str, str] = msgspec.field(default_factory=dict)
+    done_mark: bool = True
     start_timeout_s: float = 60.0
+    ready_status: int = 200
 
 
 class Progress(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from drills.gateways.litellm_document import Item
+from drills.gateways.items import Item
 from drills.problems import Place, Problem
 
 ENV_PREFIX = "os.environ/"

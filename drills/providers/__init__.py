@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from drills.providers.base import Provider
+from drills.providers.base import HasIdentity, Provider
 
 
 @cache
@@ -27,3 +27,16 @@ def names() -> list[str]:
 def get(name: str) -> Provider:
     """The dialect of that name. Raises `KeyError` when there is none."""
     return _catalogue()[name]
+
+
+def has_identity(name: str) -> bool:
+    """Whether the dialect of that name has a token endpoint."""
+    return isinstance(get(name), HasIdentity)
+
+
+def identity(name: str) -> HasIdentity:
+    """The dialect of that name as one with a token endpoint. Raises `KeyError` when it has none."""
+    found = get(name)
+    if not isinstance(found, HasIdentity):
+        raise KeyError(f"{name} has no token endpoint")
+    return found

@@ -8,7 +8,7 @@ and the preflight uses its probe request.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -132,3 +132,17 @@ class Provider(Protocol):
         """Find event boundaries in a streamed body. Given the unconsumed `pending` bytes and the new `data`, return
         the offsets in `pending + data` just after each complete event, and the bytes still pending.
         """
+
+
+@runtime_checkable
+class HasIdentity(Protocol):
+    """The ability of a dialect whose clients fetch a token first, from an endpoint that can be reached on the leg."""
+
+    def identity_probe(self, text: str) -> ProbeRequest:
+        """A request for a token with dummy credentials, and `text` in it where `recognise` finds it as `Call.text`."""
+
+    def token(self, lifetime_s: int) -> Reply:
+        """A whole answer with a token that is good for so many seconds."""
+
+    def read_token(self, body: bytes) -> str:
+        """The token out of a successful answer. Raises `ValueError` when there is none in it."""

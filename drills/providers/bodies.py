@@ -129,6 +129,11 @@ def decoded(part: str) -> str:
     return unquote(part).encode("utf-8", "replace").decode()
 
 
+def form_value(body: bytes, name: str) -> str:
+    """The last value of that name in a form; empty when there is none."""
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True)).get(name, "")
+
+
 def header(headers: Headers, name: str) -> str:
     """The first header of that name, in any case; empty when there is none."""
     wanted = name.lower()

@@ -46,6 +46,11 @@ _METHOD = re.compile(
 )
 _MODELS = re.compile(r"(?:^|/)models(?:/([^/:]+))?$")
 _ARRAY_HEADS = (b"[", b",", b"{")
+_NEXT, _END = b"\n,\r\n", b"\n]"
+"""What stands between the elements of an array that grows, and at its end. The first one follows its `[` at once.
+
+Parsers rely on it. Source: Portkey 1.15.2, `providers/google/chatComplete.ts` and `utils.ts`.
+"""
 
 STATUS_NAMES: dict[int, str] = {
     400: "INVALID_ARGUMENT",
@@ -249,9 +254,10 @@ def stream_reply(call: Call, words: tuple[str, ...], request_id: str) -> StreamR
     )
     if call.operation != STREAM_ARRAY:
         return steps.framed(_frame, _STREAM_HEADERS)
-    rest = steps.framed(lambda chunk: b",\r\n" + dump(chunk), HEADERS, end=b"]")
-    tokens = tuple(b"[" + token[1:] if number == 0 else token for number, token in enumerate(rest.tokens))
-    closing = rest.closing if tokens else b"[" + rest.closing[1:]
+    rest = steps.framed(lambda chunk: _NEXT + dump(chunk), HEADERS, end=_END)
+    first = len(_NEXT)
+    tokens = tuple(b"[" + token[first:] if number == 0 else token for number, token in enumerate(rest.tokens))
+    closing = rest.closing if tokens else b"[" + rest.closing[first:]
     return msgspec.structs.replace(rest, tokens=tokens, closing=closing)
 
 
@@ -267,7 +273,7 @@ def stream_error(row: Row, call: Call, request_id: str) -> bytes:
     """A row of the error table in the middle of a stream, in the framing that the request asked for."""
     filtered = row is BLOCKED
     chunk = _chunk(call, "", request_id, 1, finish_reason=row.name) if filtered else _envelope(row, call, None)
-    return b",\r\n" + dump(chunk) + b"]" if call.operation == STREAM_ARRAY else _frame(chunk)
+    return _NEXT + dump(chunk) + _END if call.operation == STREAM_ARRAY else _frame(chunk)
 
 
 def _envelope(row: Row, call: Call, retry_after_s: float | None) -> Json:

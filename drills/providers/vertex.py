@@ -7,6 +7,7 @@ Source: wire.md A.5; texts without a source there are the vendor's as remembered
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -18,6 +19,7 @@ from drills.providers.bodies import (
     Json,
     decoded,
     dump,
+    form_value,
     json_reply,
     load,
     split_target,
@@ -28,6 +30,8 @@ from drills.providers.gemini import Row
 
 IDENTITY = "token"
 TOKEN_LIFETIME_S = 3599
+_ASSERTION = "assertion"
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _PREDICT = ("rawPredict", "streamRawPredict")
 _CLAUDE = re.compile(r"(?:models/([^/]+))?:(rawPredict|streamRawPredict)$")
 _LOCATION = re.compile(r"/locations/([a-z0-9-]+)(?:/|$)")
@@ -124,7 +128,7 @@ class Vertex:
         """Content methods, raw predictions and tokens; anything else is an unknown path. The region is the location."""
         path, query = split_target(target)
         if path.endswith("/token"):
-            return Call(surface=Surface.IDENTITY, operation=IDENTITY)
+            return Call(surface=Surface.IDENTITY, operation=IDENTITY, text=form_value(body, _ASSERTION))
         location = _LOCATION.search(path)
         region = location[1] if location else None
         claude = _CLAUDE.search(decoded(path))
@@ -139,8 +143,7 @@ class Vertex:
     def answer(self, call: Call, text: str, request_id: str) -> Reply:
         """Content, a Claude message, a token count, or an access token."""
         if call.surface is Surface.IDENTITY:
-            token = {"access_token": "ya29.drill", "expires_in": TOKEN_LIFETIME_S, "token_type": "Bearer"}
-            return json_reply(200, gemini.HEADERS, token)
+            return self.token(TOKEN_LIFETIME_S)
         if call.operation in _PREDICT or call.operation == "count_tokens":
             return anthropic.PROVIDER.answer(call, text, request_id)
         body = gemini.answer_body(call, text, request_id)
@@ -192,6 +195,27 @@ class Vertex:
             headers=(("content-type", JSON_TYPE), ("authorization", "Bearer ya29.drill")),
             body=dump(body),
         )
+
+    def identity_probe(self, text: str) -> ProbeRequest:
+        """The grant of a service account (RFC 7523, section 2.1), with `text` where the signed assertion stands."""
+        return ProbeRequest(
+            method="POST",
+            path="/token",
+            headers=(("content-type", "application/x-www-form-urlencoded"),),
+            body=urlencode({"grant_type": _GRANT, _ASSERTION: text}).encode(),
+        )
+
+    def token(self, lifetime_s: int) -> Reply:
+        """As oauth2.googleapis.com answers. Google's own tokens are good for 3599 s."""
+        token: Json = {"access_token": "ya29.drill", "expires_in": lifetime_s, "token_type": "Bearer"}
+        return json_reply(200, gemini.HEADERS, token)
+
+    def read_token(self, body: bytes) -> str:
+        """The access token."""
+        token = text_in(load(body), "access_token")
+        if not token:
+            raise ValueError("there is no access token in it")
+        return token
 
     def read(self, stream: bool, body: bytes) -> str:
         """The text of an answer of either publisher."""

@@ -1,8 +1,13 @@
 """Which faults are on, and what they say about a request. Everything that decides lives here; no clock, no I/O.
 
-Faults on one leg compose in the order in which they were put on: delays add up, and the first other decision wins.
-A decision counts only while its fault is on: when the winner is cleared first, the next one wins.
-Of several connection faults the hardest wins: refused before blackholed before open.
+How several faults on one leg go together is told in docs/faults.md. Of that, here:
+- Of several connection faults the hardest wins: refused before blackholed before open. One that flaps counts while it
+  is on.
+- Requests for tokens meet faults of the identity service, all others meet the rest.
+- Every fault that a request meets decides about it, in the order in which the faults were put on. Delays are sorted to
+  the front. Nothing is dropped: the mitm plane takes swaps before, and paces besides, and of the rest the first whose
+  fault is still on when its turn comes, so that the next one wins when the winner is cleared first.
+
 Probes that prove a fault are hit whatever its shape, and are counted nowhere: callers' requests meet the same decisions
 with and without them.
 """
@@ -16,8 +21,9 @@ from dataclasses import dataclass, field, fields
 
 import msgspec
 
+from drills.providers.base import Surface
 from faults.base import Connections, Decision, Delay, Fault, Lookups, Proceed, RequestSeen, kinds
-from faults.shapes import Shape
+from faults.shapes import Shape, Square
 
 _RATE_OVER_S = 1.0
 _HARDEST_FIRST = (Connections.REFUSED, Connections.BLACKHOLED, Connections.OPEN)
@@ -39,6 +45,7 @@ class _Active:
     rng: random.Random
     shape: Shape | None
     since_s: float
+    off: bool = False
     seen: dict[str, int] = field(default_factory=dict)
 
 
@@ -49,7 +56,7 @@ class Board:
         """`probes`: how the ids of the drill's own probes begin; empty when there are none."""
         self._seed = seed
         self._probes = probes
-        self._offered: dict[str, deque[float]] = {}
+        self._offered: dict[tuple[str, bool], deque[float]] = {}
         self._active: dict[str, _Active] = {}
 
     @property
@@ -78,10 +85,8 @@ class Board:
         if unknown:
             raise ValueError(f"{kind} has no setting {', '.join(unknown)}")
         fault = msgspec.convert(settings, cls)
-        if shape is not None and fault.connections() is not Connections.OPEN:
-            raise ValueError(f"{kind} is a fault of connections: it has no shape")
-        if shape is not None and fault.lookups() is not Lookups.ANSWERED:
-            raise ValueError(f"{kind} is a fault of names: it has no shape")
+        if shape is not None and not fault.sees_requests and shape != Shape(square=shape.square):
+            raise ValueError(f"{kind} is a fault of connections or names: it has no shape but a square")
         rng = random.Random(f"{self._seed}:{fault_id}")
         self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng, shape, now_s)
 
@@ -91,18 +96,30 @@ class Board:
             raise ValueError(f"fault {fault_id} is not on")
         return tuple(sorted(self._active.pop(fault_id).legs))
 
+    def square(self, fault_id: str) -> Square | None:
+        """How a fault is to be switched as a whole; None for one that chooses requests, or is on throughout."""
+        active = self._active[fault_id]
+        return None if active.fault.sees_requests or active.shape is None else active.shape.square
+
+    def switch(self, fault_id: str, *, on: bool) -> tuple[str, ...]:
+        """Let a fault of connections rest, or go on; the legs that it hits, sorted. It counts as on all the time."""
+        self._active[fault_id].off = not on
+        return tuple(sorted(self._active[fault_id].legs))
+
     def connections(self, leg: str) -> Connections:
         """What the leg's connections meet now."""
-        wanted = {active.fault.connections() for active in self._on(leg)}
+        wanted = {active.fault.connections() for active in self._on(leg) if not active.off}
         return next((state for state in _HARDEST_FIRST if state in wanted), Connections.OPEN)
 
     def on_connections(self, leg: str) -> tuple[str, ...]:
         """Ids of the faults that are at the leg's connections."""
-        return tuple(active.id for active in self._on(leg) if active.fault.connections() is not Connections.OPEN)
+        there = (active for active in self._on(leg) if not active.off)
+        return tuple(active.id for active in there if active.fault.connections() is not Connections.OPEN)
 
     def lookups(self, legs: Iterable[str]) -> tuple[Lookups, tuple[str, ...]]:
         """What lookups of a host meet now that belongs to these legs, and the ids of the faults that are at them."""
-        found = {active.id: active.fault.lookups() for leg in legs for active in self._on(leg)}
+        there = (active for leg in legs for active in self._on(leg) if not active.off)
+        found = {active.id: active.fault.lookups() for active in there}
         state = next((state for state in _HARDEST_LOOKUPS_FIRST if state in found.values()), Lookups.ANSWERED)
         return state, tuple(id_ for id_, wanted in found.items() if wanted is not Lookups.ANSWERED)
 
@@ -112,9 +129,9 @@ class Board:
         """
         if self._probes and request.key.startswith(self._probes):
             return self._decide_probe(request)
-        request = msgspec.structs.replace(request, offered_per_s=self._offered_per_s(request.leg, now_s))
+        request = msgspec.structs.replace(request, offered_per_s=self._offered_per_s(request, now_s))
         steps = []
-        for active in self._on(request.leg):
+        for active in self._meeting(request):
             index = active.seen.get(request.leg, 0)
             active.seen[request.leg] = index + 1
             seen = msgspec.structs.replace(request, index=index, since_s=now_s - active.since_s)
@@ -127,16 +144,24 @@ class Board:
         """The same for a probe, which draws from generators of its own."""
         return _in_order(
             Step(active.id, active.fault.decide(request, random.Random(f"{self._seed}:{active.id}:{request.key}")))
-            for active in self._on(request.leg)
+            for active in self._meeting(request)
         )
 
-    def _offered_per_s(self, leg: str, now_s: float) -> float:
-        """Count a request of a leg: the rate over the last second."""
-        times = self._offered.setdefault(leg, deque())
+    def _offered_per_s(self, request: RequestSeen, now_s: float) -> float:
+        """Count a request of a leg, or of its identity service: the rate over the last second."""
+        times = self._offered.setdefault((request.leg, request.surface == Surface.IDENTITY), deque())
         times.append(now_s)
         while times[0] <= now_s - _RATE_OVER_S:
             times.popleft()
         return len(times) / _RATE_OVER_S
+
+    def _meeting(self, request: RequestSeen) -> list[_Active]:
+        """The faults that a request can meet: a request for a token those of the identity service, others the rest.
+
+        In earnest a token comes from another host, which may be well while the models are not.
+        """
+        for_a_token = request.surface == Surface.IDENTITY
+        return [active for active in self._on(request.leg) if active.fault.of_identity is for_a_token]
 
     def _on(self, leg: str) -> list[_Active]:
         return [active for active in self._active.values() if leg in active.legs]

@@ -14,6 +14,7 @@ from drills.events import (
     ConnectHung,
     FaultCleared,
     FaultEffective,
+    FaultSwitched,
     HostTried,
     LookupFailed,
     PlaneTrouble,
@@ -98,7 +99,9 @@ class RelayReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
-    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits."""
+    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits, or how
+    the plane switches it on and off.
+    """
 
     fault: str
     kind: str
@@ -135,6 +138,7 @@ PlaneEvent = (
     | LookupFailed
     | HostTried
     | FaultEffective
+    | FaultSwitched
     | FaultCleared
     | PlaneTrouble
 )

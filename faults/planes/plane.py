@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from drills.events import ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import ConnectHung, FaultCleared, FaultEffective, FaultSwitched, PlaneTrouble
 from faults.base import Connections
 from faults.planes.board import Board
 from faults.planes.connects import Endpoint, hanging
 from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
+from faults.planes.flaps import Flaps
 from faults.planes.listener import LegListener, Serve
 from faults.planes.names import Meets, Names
 from faults.planes.tls import contexts
@@ -49,6 +50,8 @@ class Plane:
         self._listeners: dict[str, LegListener] = {}
         self._heard_s = time.monotonic()
         self._hung: set[tuple[Endpoint, int]] = set()
+        self._flaps = Flaps()
+        self._next_edge: asyncio.TimerHandle | None = None
         self._names: Names | None = None
 
     def open(self, serve: Callable[[PlaneLeg], Serve]) -> dict[str, int]:
@@ -101,15 +104,8 @@ class Plane:
         if strangers := sorted(set(command.legs) - self._listeners.keys()):
             raise ValueError(f"no leg {', '.join(strangers)}")
         self._board.put_on(command.fault, command.kind, command.settings, command.legs, command.shape, began_s)
-        cut, held = 0, 0
         try:
-            for leg in command.legs:
-                state = self._board.connections(leg)
-                if state is not Connections.OPEN and command.fault in self._board.on_connections(leg):
-                    refused = state is Connections.REFUSED
-                    self._requests.touch_open(leg, command.fault, reset=refused)
-                    changed = self._listeners[leg].become(state)
-                    cut, held = (cut + changed, held) if refused else (cut, held + changed)
+            cut, held = self._meet(command.fault, command.legs)
         except OSError:
             self._clear(command.fault, "it could not be put on")
             raise
@@ -119,13 +115,63 @@ class Plane:
                 fault=command.fault, legs=command.legs, began_s=began_s, at_s=at_s, cut=cut, held=held
             )
         )
+        if (square := self._board.square(command.fault)) is not None:
+            self._flaps.begin(command.fault, square, self._requests.now_s())
+            self._arm()
+
+    def _meet(self, fault: str, legs: Sequence[str]) -> tuple[int, int]:
+        """Let connections meet a fault of connections; how many were cut, and held. Others leave them alone."""
+        cut, held = 0, 0
+        for leg in legs:
+            state = self._board.connections(leg)
+            if state is not Connections.OPEN and fault in self._board.on_connections(leg):
+                refused = state is Connections.REFUSED
+                self._requests.touch_open(leg, fault, reset=refused)
+                changed = self._listeners[leg].become(state)
+                cut, held = (cut + changed, held) if refused else (cut, held + changed)
+        return cut, held
+
+    def _leave(self, legs: Sequence[str]) -> None:
+        """Let connections be as the faults that are on now want them."""
+        for leg in legs:
+            self._listeners[leg].become(self._board.connections(leg))
+
+    def _arm(self) -> None:
+        """Wait for the next time at which a flapping fault is to be switched."""
+        if self._next_edge is not None:
+            self._next_edge.cancel()
+        wait_s = self._flaps.wait_s(self._requests.now_s())
+        self._next_edge = None if wait_s is None else asyncio.get_running_loop().call_later(wait_s, self._flap)
+
+    def _flap(self) -> None:
+        for fault, on in self._flaps.due(self._requests.now_s()):
+            try:
+                self._switch(fault, on)
+            except OSError as error:
+                self._trouble(f"switching {fault} {'on' if on else 'off'}: {error}")
+                self._drop(fault, "it could not be switched")
+        self._arm()
+
+    def _switch(self, fault: str, on: bool) -> None:
+        """One edge of a flapping fault, in one synchronous step as its beginning and its end."""
+        began_s = self._requests.now_s()
+        legs = self._board.switch(fault, on=on)
+        cut, held = 0, 0
+        if on:
+            cut, held = self._meet(fault, legs)
+        else:
+            self._leave(legs)
+        self._requests.faults_changed()
+        self._after_resets(
+            lambda at_s: FaultSwitched(fault=fault, on=on, began_s=began_s, at_s=at_s, cut=cut, held=held)
+        )
 
     def _clear(self, fault: str, why: str) -> None:
         began_s = self._requests.now_s()
         legs = self._board.take_off(fault)
+        self._flaps.end(fault)
         try:
-            for leg in legs:
-                self._listeners[leg].become(self._board.connections(leg))
+            self._leave(legs)
         finally:
             self._requests.faults_changed()
         self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
@@ -136,10 +182,13 @@ class Plane:
     def drop_all(self, why: str) -> None:
         """End every fault that is on."""
         for fault in self._board.ids:
-            try:
-                self._clear(fault, why)
-            except OSError as error:
-                self._trouble(f"clearing {fault}: {error}")
+            self._drop(fault, why)
+
+    def _drop(self, fault: str, why: str) -> None:
+        try:
+            self._clear(fault, why)
+        except OSError as error:
+            self._trouble(f"clearing {fault}: {error}")
 
     def _trouble(self, what: str) -> None:
         self._emit(PlaneTrouble(at_s=self._requests.now_s(), what=what[:500]))

@@ -18,23 +18,27 @@ from protocol import answered, run
 
 def gemini(url: str, prompt: str, stream: bool) -> dict[str, Any]:
     """The Gemini API."""
-    return _generate(genai.Client(api_key="AIza-drill", http_options=types.HttpOptions(base_url=url)), prompt, stream)
+    return generate(genai.Client(api_key="AIza-drill", http_options=types.HttpOptions(base_url=url)), prompt, stream)
 
 
 def vertex(url: str, prompt: str, stream: bool) -> dict[str, Any]:
     """Gemini on Vertex; the token comes from the same base URL."""
+    return generate(vertex_client(url), prompt, stream)
+
+
+def vertex_client(url: str) -> genai.Client:
+    """A client on Vertex that has no token yet."""
     info = {"client_email": "drill@p.iam.gserviceaccount.com", "token_uri": f"{url}/token", "private_key": _key()}
     credentials = service_account.Credentials.from_service_account_info(
         info, scopes=["https://www.googleapis.com/auth/cloud-platform"]
     )
-    client = genai.Client(
+    return genai.Client(
         vertexai=True,
         project="p",
         location="europe-west1",
         credentials=credentials,
         http_options=types.HttpOptions(base_url=url),
     )
-    return _generate(client, prompt, stream)
 
 
 @cache
@@ -44,7 +48,8 @@ def _key() -> str:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
 
 
-def _generate(client: genai.Client, prompt: str, stream: bool) -> dict[str, Any]:
+def generate(client: genai.Client, prompt: str, stream: bool) -> dict[str, Any]:
+    """One answer, whole or streamed."""
     if stream:
         chunks = list(client.models.generate_content_stream(model="gemini-2.5-pro", contents=prompt))
     else:
