@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 import sys
+from functools import cache
 from typing import Any
 
 import httpx
@@ -19,7 +21,7 @@ import msgspec
 from drills.chat import AnswerReader, request_body
 from drills.clock import Clock
 from drills.events import ArrivalDone, Ending
-from drills.gateways.base import Launch
+from drills.gateways.base import Reach
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import ProbeRequest
 from faults.proof import Came, ProbeOutcome
@@ -69,17 +71,22 @@ class _Exchange:
             self.written = True
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Certificates are checked as this system does (its store, or SSL_CERT_FILE)."""
+    return ssl.create_default_context()
+
+
 class Callers:
     """Sends requests to the gateway as its callers do."""
 
-    def __init__(self, launch: Launch, model: str, clock: Clock) -> None:
+    def __init__(self, reach: Reach, model: str, clock: Clock) -> None:
         self.clock = clock
         self._model = model
-        self._url = launch.base_url + launch.chat_path
-        self._claim_header, self._claims = launch.claim_header, launch.claims
-        self._done_mark = launch.done_mark
-        self._headers = {"content-type": "application/json", **dict(launch.request_headers)}
-        self._tls = httpx.create_ssl_context()
+        self._url = reach.base_url + reach.chat_path
+        self._claim_header, self._claims = reach.claim_header, reach.claims
+        self._done_mark = reach.done_mark
+        self._headers = {"content-type": "application/json", **dict(reach.request_headers)}
         self._lanes: list[httpx.AsyncClient] = []
         self._idle: list[httpx.AsyncClient] = []
 
@@ -95,7 +102,7 @@ class Callers:
         """
         if self._idle:
             return self._idle.pop()
-        transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=httpx.Limits(max_connections=1))
+        transport = httpx.AsyncHTTPTransport(verify=_trust(), limits=httpx.Limits(max_connections=1))
         lane = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
         self._lanes.append(lane)
         return lane
@@ -185,7 +192,7 @@ class Prober:
     def __init__(self, clock: Clock, within_s: float) -> None:
         self._clock = clock
         self._within_s = within_s
-        self._client = httpx.AsyncClient(timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False, verify=_trust())  # noqa: S113  the deadline is ours
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -224,9 +231,13 @@ class Prober:
 
     async def answers(self, url: str) -> bool:
         """Whether a GET of this URL is answered with 200. Refused, broken and timed out mean no."""
+        return not await self.look(url)
+
+    async def look(self, url: str) -> str:
+        """What a GET of this URL met; empty when it was answered with 200."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
         sent = await self.send(url, nothing)
-        return sent.status == 200 and not sent.error
+        return sent.error or ("" if sent.status == 200 else f"status {sent.status}")
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):

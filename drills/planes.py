@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import msgspec
@@ -34,6 +35,19 @@ from faults.planes.control import (
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What a run agrees on with its planes.
+
+    probes: how the ids of the probes begin that prove the faults. salt: with what texts are hashed; empty for none.
+    listen: by leg, the loopback port at which it is called, where not any free one will do.
+    """
+
+    probes: str = ""
+    salt: str = ""
+    listen: Mapping[str, int] = field(default_factory=dict)
 
 
 class FaultPlane(Protocol):
@@ -144,16 +158,14 @@ class MitmPlane(ChildPlane):
         seed: int,
         clock: Clock,
         emit: Callable[[AnyEvent], None],
-        probes: str = "",
+        agreed: Agreed = Agreed(),
     ) -> MitmPlane:
-        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up.
-
-        probes: how the ids of the probes begin that prove the faults.
-        """
+        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
         spec = PlaneSpec(
             origin_s=clock.origin_s,
             seed=seed,
-            probes=probes,
+            probes=agreed.probes,
+            salt=agreed.salt,
             legs=tuple(
                 PlaneLeg(
                     name=leg.name,
@@ -161,6 +173,7 @@ class MitmPlane(ChildPlane):
                     upstream_scheme="http",
                     upstream_host="127.0.0.1",
                     upstream_port=upstream[leg.name],
+                    listen=("127.0.0.1", agreed.listen[leg.name]) if leg.name in agreed.listen else None,
                 )
                 for leg in legs
             ),
@@ -177,13 +190,22 @@ class ToxiPlane(ChildPlane):
 
     @classmethod
     async def start(
-        cls, server: str, upstream: Mapping[str, int], clock: Clock, emit: Callable[[AnyEvent], None]
+        cls,
+        server: str,
+        upstream: Mapping[str, int],
+        clock: Clock,
+        emit: Callable[[AnyEvent], None],
+        listen: Mapping[str, int],
     ) -> ToxiPlane:
-        """Start a plane with a Toxiproxy server, given as its URL or as the program to start."""
+        """Start a plane with a Toxiproxy server, given as its URL or as the program to start.
+
+        listen: as in `Agreed`.
+        """
         there = server.startswith("http:")
         spec = ToxiSpec(
             origin_s=clock.origin_s,
             upstream=dict(upstream),
+            listen={leg: port for leg, port in listen.items() if leg in upstream},
             command="" if there else server,
             url=server if there else "",
         )

@@ -7,33 +7,32 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from drills import gateways, providers, toxiproxy_install
+from drills import gateways, providers, tested, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
-from drills.gateways import command
-from drills.gateways.base import Discovery, Gateway
+from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready
 from drills.plan import Plan, make
+from drills.planeurls import plane_urls
+from drills.ports import check_port
 from drills.problems import UsageProblem
-from drills.run import Job, check_port
+from drills.run import Job
 from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
 from faults.base import kinds
 
 
-def gateway_of(name: str) -> Gateway:
-    """The adapter of that name, or the gateway that a YAML file describes. Raises `UsageProblem`."""
-    if Path(name).suffix in {".yaml", ".yml"}:
-        return command.load(Path(name))
-    return gateways.get(name)
-
-
-def _planned(args: argparse.Namespace, seed: int, nonce: str) -> tuple[Scenario, Gateway, Discovery, Plan]:
+def _planned(
+    args: argparse.Namespace, seed: int, nonce: str
+) -> tuple[Scenario, Gateway | RunsAlready, Discovery, Plan]:
     scenario = load(args.scenario)
-    gateway = gateway_of(args.gateway or scenario.gateway)
+    gateway = tested.choose(args, scenario)
     found = gateway.discover(args.config, args.model)
     plan = make(scenario, found.legs, seed, nonce, getattr(args, "no_faults", False))
+    if isinstance(gateway, MakesCalls):
+        plan = replace(plan, arrivals=(), warnings=())  # nobody sends it requests
     return scenario, gateway, found, plan
 
 
@@ -86,6 +85,7 @@ def plan_text(args: argparse.Namespace) -> str:
                     {"name": p.name, "start_s": p.start_s, "end_s": p.end_s, "faults": p.faults} for p in plan.phases
                 ],
                 "faults": [{"id": f.id, "kind": f.kind, "legs": f.legs, "selector": f.selector} for f in plan.faults],
+                "upstreams": plane_urls(found.legs, found.ports),
                 "arrivals": len(plan.arrivals),
                 "duration_s": plan.duration_s,
                 "notes": [*found.notes, *plan.warnings],
@@ -93,13 +93,15 @@ def plan_text(args: argparse.Namespace) -> str:
             indent=2,
         )
     lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}"]
-    lines.append(f"callers ask for {found.entry_model!r}; the legs, in the order in which the gateway uses them:")
+    asked = "it makes its own calls" if isinstance(gateway, MakesCalls) else f"callers ask for {found.entry_model!r}"
+    lines.append(f"{asked}; the legs, in the order in which it uses them:")
     for leg in found.legs:
         region = f" {leg.region}" if leg.region else ""
         lines.append(
             f"  {leg.role or 'not in the chain':<16} {leg.name:<36} {leg.provider}, {leg.cloud}{region}, {leg.model}"
         )
-    lines += ["", f"{len(plan.arrivals)} requests at {scenario.load.rate_per_s:g}/s over {plan.duration_s:g} s:"]
+    sent = f"{len(plan.arrivals)} requests at {scenario.load.rate_per_s:g}/s over" if plan.arrivals else "no load, for"
+    lines += ["", f"{sent} {plan.duration_s:g} s:"]
     faults = {fault.id: fault for fault in plan.faults}
     for phase in plan.phases:
         lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s{_until(phase)}")

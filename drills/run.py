@@ -10,12 +10,11 @@ import asyncio
 import contextlib
 import os
 import platform
-import random
 import re
 import secrets
 import signal
-import socket
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,9 @@ import msgspec
 
 from drills import __version__
 from drills.children import Child, ChildLostError
-from drills.client import Callers, Prober
+from drills.client import Prober, clean
 from drills.clock import Clock
+from drills.driving import Drive, Driver, Load, OwnCalls
 from drills.events import (
     SCHEMA,
     AnyEvent,
@@ -33,24 +33,26 @@ from drills.events import (
     PhaseStarted,
     PlaneTrouble,
     Probe,
+    ProgramEnded,
     RunEnded,
     RunStarted,
     TimelineEnded,
     TimelineStarted,
 )
 from drills.gatewayplane import GatewayPlane
-from drills.gateways.base import Discovery, Gateway, Launch
+from drills.gateways.base import Discovery, Gateway, Launch, MakesCalls, Reach, RunsAlready
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
-from drills.load import drive
 from drills.plan import Plan
-from drills.planes import FaultPlane, MitmPlane, ToxiPlane
-from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_identity, check_legs
+from drills.planes import Agreed, FaultPlane, MitmPlane, ToxiPlane
+from drills.planeurls import plane_urls
+from drills.ports import lasting_port
+from drills.preflight import PAIRS, PROBE_WITHIN_S, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
-from drills.until import Progress
+from drills.until import Answers, Progress
 
 GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
@@ -58,6 +60,8 @@ _SIMULATOR_WITHIN_S = 20.0
 _READY_POLL_S = 0.1
 _READY_POLL_WITHIN_S = 2.0
 _ERROR = re.compile(r"[\w.]*(?:Error|Exception): .")
+_LAST_LINES = 5
+"""Of an application's output, for whoever wants to know why it ended."""
 _LEAD_S = 0.25
 """From the end of the preflight to the start of the timeline."""
 
@@ -72,13 +76,23 @@ class Job:
     scenario: Scenario
     found: Discovery
     plan: Plan
-    gateway: Gateway
+    gateway: Gateway | RunsAlready
     gateway_version: str
     seed: int
     folder: Path
     port: int | None = None
     toxiproxy: str = ""
     """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
+
+    @property
+    def inferred(self) -> bool:
+        """Whether requests are inferred from the calls of an application."""
+        return isinstance(self.gateway, MakesCalls)
+
+    @property
+    def upstreams(self) -> dict[str, str]:
+        """By leg, what a gateway that runs already has to call."""
+        return plane_urls(self.found.legs, self.found.ports)
 
 
 class RunInterrupted(Exception):
@@ -97,6 +111,9 @@ class _Run:
         self._work: asyncio.Task[None] | None = None
         self._stopped = ""
         self._progress: Progress | None = None
+        self._answers = Answers(inferred=job.inferred)
+        self._driver: Driver | None = None
+        self._said: deque[str] = deque(maxlen=_LAST_LINES)
         self._news = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -109,9 +126,12 @@ class _Run:
             if self._work is not None:
                 self._work.cancel()
             return
-        if self._progress is not None:
-            self._progress.take(event)
+        done = self._answers.of(event)
+        if done is not None and self._progress is not None:
+            self._progress.take(done)
             self._news.set()
+        if self._driver is not None:
+            self._driver.take(event)
         self._observe(event)
 
     async def run(self) -> None:
@@ -161,6 +181,9 @@ class _Run:
             deadline_s=job.scenario.load.deadline_s,
             slow_s=job.scenario.load.slow_s,
             proofs=True,
+            inferred=job.inferred,
+            upstreams=job.upstreams,
+            health=job.gateway.health if isinstance(job.gateway, MakesCalls) else "",
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
@@ -174,50 +197,52 @@ class _Run:
         self._say("starting the simulated providers and the fault plane")
         direct = await stack.enter_async_context(self._simulator())
         secret = new_secret()
-        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, secret)
+        wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
+        outside = {leg: port for leg, port in job.found.ports.items() if leg not in wired}
+        agreed = Agreed(probes=secret, salt=secrets.token_hex(32) if job.inferred else "", listen=outside)
+        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, agreed)
         stack.push_async_callback(plane.end)
         direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
         planes: dict[str, FaultPlane] = {"mitm": plane}
         ports = dict(plane.ports)
-        if wired := {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}:
+        if wired:
             upstream = {leg: ports[leg] for leg in sorted(wired)}
-            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit)
+            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, job.found.ports)
             stack.push_async_callback(toxi.end)
             planes["toxi"] = toxi
             ports |= toxi.ports
-        plane_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        leg_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
             planes["process"] = gateway
-        launch = await self._start_gateway(stack, plane_urls, gateway)
-        callers = Callers(launch, job.found.entry_model, clock)
-        stack.push_async_callback(callers.close)
+        driver = self._driver = await self._start_tested(stack, leg_urls, gateway)
+        stack.push_async_callback(driver.aclose)
         prober = Prober(clock, PROBE_WITHIN_S)
         stack.push_async_callback(prober.aclose)
-        self._say("checking that every leg and the gateway are healthy")
+        self._say(f"checking that every leg and {'the application' if job.inferred else 'the gateway'} are healthy")
         probes: list[Probe] = []
 
         def keep(probe: Probe) -> None:
             probes.append(probe)
             self.emit(probe)
 
-        await check_legs(prober, job.found.legs, direct_urls, plane_urls, keep, pairs=PAIRS)
+        await check_legs(prober, job.found.legs, direct_urls, leg_urls, keep, pairs=PAIRS)
         of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
         signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
-        await check_identity(prober, signed_in, direct_urls, plane_urls, keep, pairs=PAIRS)
-        await check_gateway(callers, clock, keep)
+        await check_identity(prober, signed_in, direct_urls, leg_urls, keep, pairs=PAIRS)
+        await driver.check(keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
         load = job.scenario.load
         timing = Timing(load.words, job.scenario.providers.tokens_per_s)
-        prover = Prover(job.found.legs, plane_urls, clock, self.emit, secret, timing)
+        prover = Prover(job.found.legs, leg_urls, clock, self.emit, secret, timing)
         stack.push_async_callback(prover.aclose)
         prover.healthy(job.plan.faults, probes)
-        await self._timeline(planes, callers, prover)
+        await self._timeline(planes, driver, prover)
         if not any(one.lost.is_set() for one in planes.values()):
-            await check_legs(prober, job.found.legs, direct_urls, plane_urls, self.emit, pairs=1)
-            await check_identity(prober, signed_in, direct_urls, plane_urls, self.emit, pairs=1)
+            await check_legs(prober, job.found.legs, direct_urls, leg_urls, self.emit, pairs=1)
+            await check_identity(prober, signed_in, direct_urls, leg_urls, self.emit, pairs=1)
 
     @contextlib.asynccontextmanager
     async def _simulator(self) -> AsyncIterator[dict[str, int]]:
@@ -235,13 +260,29 @@ class _Run:
         finally:
             await child.end()
 
-    async def _start_gateway(
+    async def _start_tested(
         self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
+    ) -> Driver:
+        """Start what is tested, unless it runs already; who makes the requests then."""
+        job = self._job
+        if isinstance(job.gateway, RunsAlready):
+            reach = job.gateway.reach()
+            self._redactor.learn(reach.secrets)
+            if reach.ready_path:
+                await self._until_ready(reach, asyncio.Event())
+        else:
+            reach = await self._start_gateway(job.gateway, stack, leg_urls, plane)
+        if isinstance(job.gateway, MakesCalls):
+            return OwnCalls(job.gateway, job.gateway.name, job.plan, self._clock, self.emit)
+        return Load(Drive(job.scenario, job.plan, job.found.entry_model, job.upstreams), reach, self._clock, self.emit)
+
+    async def _start_gateway(
+        self, gateway: Gateway, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
     ) -> Launch:
         job = self._job
         port = job.port if job.port is not None else lasting_port()
         private = Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}"
-        launch = job.gateway.launch(job.found, leg_urls, port, private)
+        launch = gateway.launch(job.found, leg_urls, port, private)
         self._redactor.learn(launch.secrets)
         self._say(f"starting {job.gateway.name} {job.gateway_version}")
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="starting"))
@@ -255,22 +296,38 @@ class _Run:
         def on_end(_last_words: str) -> None:
             ended.set()
             self.emit(GatewayLine(at_s=self._clock.now_s(), what="died", detail=f"exit code {child.returncode}"))
+            if job.inferred:
+                self.emit(self._program_ended(child, asked=False))
 
         child.listen(self._write_log, on_end)
-        await self._until_ready(launch, ended)
+        if launch.ready_path:
+            await self._until_ready(launch, ended)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
         return launch
 
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
+        by_itself = not child.alive
+        self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopping"))
         await plane.end()
         await child.end()
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopped"))
+        if self._job.inferred and not by_itself:
+            self.emit(self._program_ended(child, asked=True))
+
+    def _program_ended(self, child: Child, *, asked: bool) -> ProgramEnded:
+        code = child.returncode or 0
+        return ProgramEnded(
+            at_s=self._clock.now_s(), code=code if code >= 0 else 128 - code, asked=asked, said=tuple(self._said)
+        )
 
     def _write_log(self, line: bytes) -> None:
-        self._log.write(self._redactor.clean(line.decode(errors="replace")))
+        text = self._redactor.clean(line.decode(errors="replace"))
+        self._log.write(text)
         self._log.flush()
+        if said := clean(text):
+            self._said.append(said)
 
-    async def _until_ready(self, launch: Launch, ended: asyncio.Event) -> None:
+    async def _until_ready(self, launch: Reach, ended: asyncio.Event) -> None:
         until_s = self._clock.now_s() + launch.start_timeout_s
         async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S)) as prober:
             while self._clock.now_s() < until_s:
@@ -289,16 +346,12 @@ class _Run:
         errors = [line for line in said if _ERROR.match(line)]
         return (errors or said or ["it said nothing"])[-1][:500]
 
-    async def _timeline(self, planes: Mapping[str, FaultPlane], callers: Callers, prover: Prover) -> None:
-        job, clock = self._job, self._clock
-        start_s = clock.now_s() + _LEAD_S
+    async def _timeline(self, planes: Mapping[str, FaultPlane], driver: Driver, prover: Prover) -> None:
+        start_s = self._clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
-        over = self._over if any(phase.until is not None for phase in job.plan.phases) else None
-        load = asyncio.create_task(
-            drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit, over)
-        )
+        load = asyncio.create_task(driver.drive(start_s, self._over))
         lost = asyncio.create_task(_any_lost(planes))
-        steps = asyncio.create_task(self._steps(planes, prover, start_s))
+        steps = asyncio.create_task(self._steps(planes, driver, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
@@ -312,12 +365,14 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, planes: Mapping[str, FaultPlane], prover: Prover, start_s: float) -> None:
+    async def _steps(self, planes: Mapping[str, FaultPlane], driver: Driver, prover: Prover, start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
         phases = {phase.name: phase for phase in self._job.plan.phases}
         early_s = 0.0
         for step in self._job.plan.steps:
-            early_s += await self._wait(start_s + step.at_s - early_s, prover)
+            early_s += await self._wait(start_s + step.at_s - early_s, driver, prover)
+            if driver.idle:
+                break
             if step.action == "phase":
                 started = PhaseStarted(phase=step.name, at_s=self._clock.now_s())
                 self.emit(started)
@@ -333,16 +388,16 @@ class _Run:
                 prover.ends(fault)
                 await planes[fault.plane].clear(step.name)
                 prover.ended(fault)
-        await self._wait(start_s + self._job.plan.duration_s - early_s, prover)
+        await self._wait(start_s + self._job.plan.duration_s - early_s, driver, prover)
         self.emit(TimelineEnded(at_s=self._clock.now_s()))
         self._over.set()
         await prover.settled()
 
-    async def _wait(self, due_s: float, prover: Prover) -> float:
+    async def _wait(self, due_s: float, driver: Driver, prover: Prover) -> float:
         """Wait for a time of the plan, or for the condition that ends the phase; how much earlier that was."""
         progress = self._progress
-        if progress is None:
-            await self._clock.sleep_until(due_s)
+        if progress is None or driver.idle:
+            await driver.sleep_until(due_s)
             return 0.0
         while (left_s := due_s - self._clock.now_s()) > 0:
             self._news.clear()
@@ -393,42 +448,3 @@ def run(job: Job, observe: Observer, say: Say) -> None:
     """
     (job.folder / SCENARIO_FILE).write_text(job.scenario.text, encoding="utf-8")
     asyncio.run(_run_until_signal(job, observe, say))
-
-
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def lasting_port() -> int:
-    """A loopback port that is free now and, where possible, stays so while nobody listens on it.
-
-    The kernel gives the ports of a certain range to outgoing connections: one of those could sit on the port of a
-    gateway that is being restarted. Source: ip(7), ip_local_port_range.
-    """
-    try:
-        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError):
-        return free_port()
-    for _ in range(50):
-        port = random.randrange(10_000, first) if first > 11_000 else 0
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            found: int = sock.getsockname()[1]
-            return found
-    return free_port()
-
-
-def check_port(port: int) -> None:
-    """Raise `UsageProblem` when a loopback port cannot be listened on."""
-    if not 1 <= port <= 65535:
-        raise UsageProblem(f"port {port} does not exist; allowed: 1 to 65535")
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UsageProblem(f"port {port} on 127.0.0.1 cannot be used: {error.strerror}") from error

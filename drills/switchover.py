@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from drills.ledger import FaultRecord, Ledger
-from drills.outage import client_outage
+from drills.outage import Asked, client_outage, ended
 from drills.outcomes import Outcome
 from drills.request import Attempt, Request
 from drills.result import Switchover
@@ -77,7 +77,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         switchover_s=None if first_success_s is None else first_success_s - onset_s,
         recovery_s=None if upper_s is None else upper_s - onset_s,
         resolution_s=None if upper_s is None else upper_s - lower_s,
-        client_outage_s=client_outage(ledger.requests, onset_s, end_s, 1 / ledger.header.rate_per_s),
+        client_outage_s=client_outage(asked(ledger, onset_s, end_s), onset_s, end_s, 1 / ledger.header.rate_per_s),
         avoidance_s=avoidance_s,
         detour_p50_s=statistics.median(detours) if detours else None,
         detour_max_s=max(detours) if detours else None,
@@ -89,6 +89,11 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons=reasons,
         evidence=tuple(r.seq for r in window if not r.good)[:50],
     )
+
+
+def asked(ledger: Ledger, start_s: float, end_s: float) -> list[Asked]:
+    """All that an outage in [start, end) is computed from: requests, and an application that ended with an error."""
+    return sorted([*ledger.requests, *ended(ledger.died_s, start_s, end_s)], key=lambda one: one.due_s)
 
 
 def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:

@@ -27,25 +27,15 @@ RUNNER = {
     "drills.children",
     "drills.screen",
     "drills.files",
+    "drills.driving",
+    "drills.ports",
+    "drills.tested",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
-    *(
-        "marks",
-        "legs",
-        "plan",
-        "outcomes",
-        "ledger",
-        "request",
-        "inferred",
-        "switchover",
-        "failback",
-        "outage",
-        "measure",
-        "verdict",
-        "result",
-    ),
+    *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
     *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
+    *("request", "inferred", "outage", "planeurls", "unmarked"),
 )
 
 

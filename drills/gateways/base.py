@@ -23,6 +23,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_sha256: hex digest of the user's config file, byte for byte.
     notes: what a person should know (which entry was chosen and why, parts of the config a drill leaves out).
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
+    ports: by leg, the loopback port at which the gateway calls it, where that is fixed and not the drill's to choose.
     """
 
     legs: tuple[Leg, ...]
@@ -31,34 +32,42 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_sha256: str
     notes: tuple[str, ...] = ()
     own_checks: bool = False
+    ports: dict[str, int] = {}
 
 
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """How to start the gateway. `env` is the whole environment. Paths are absolute.
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a gateway is, and how callers talk to it.
 
-    files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
-    before the start and deletes after it. ready_path: answers 200 when the gateway is ready. chat_path: where the
-    load posts OpenAI chat completions. request_headers: sent with each request of the load (credentials).
-    claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
-    claims: what that header says -> the leg's name; what is not in here counts as it stands.
-    done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
-    reason is their end.
-    secrets: values that must never be written anywhere.
+    ready_path: answers 200 when the gateway is ready; empty when nothing says so. chat_path: where the load posts
+    OpenAI chat completions. request_headers: sent with each request of the load (credentials). claim_header: the
+    response header in which the gateway names the leg that served, if it has one; a cross-check. claims: what that
+    header says -> the leg's name; what is not in here counts as it stands. done_mark: whether every stream of the
+    gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish reason is their end. secrets: values that
+    must never be written anywhere.
     """
 
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    cwd: str
     base_url: str
     ready_path: str
     chat_path: str
     request_headers: tuple[tuple[str, str], ...]
-    files: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
     claims: dict[str, str] = msgspec.field(default_factory=dict)
     done_mark: bool = True
     start_timeout_s: float = 60.0
+
+
+class Launch(Reach, frozen=True, kw_only=True):
+    """How to start the gateway. `env` is the whole environment. Paths are absolute.
+
+    files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
+    before the start and deletes after it.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    files: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Progress(Protocol):
@@ -68,8 +77,8 @@ class Progress(Protocol):
         """Say one line."""
 
 
-class Gateway(Protocol):
-    """An adapter to one kind of gateway."""
+class Tested(Protocol):
+    """What every adapter can do, to whatever is under test."""
 
     name: str
 
@@ -85,10 +94,35 @@ class Gateway(Protocol):
         Raises `UsageProblem` with one clear message when it cannot be had.
         """
 
+
+class Gateway(Tested, Protocol):
+    """An adapter to one kind of gateway, which the drill starts and stops."""
+
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """How to start the gateway on a loopback port with every leg's base URL replaced by `leg_urls[leg.name]`
         (scheme, host and port only). The user's config stays untouched; the private copy is in `Launch.files`.
         """
+
+
+@runtime_checkable
+class RunsAlready(Tested, Protocol):
+    """A gateway that somebody else started. Nothing of it is started or stopped, so no fault can be on it itself.
+
+    Its upstreams must point at the planes; `Discovery.ports` says where these listen for its legs.
+    """
+
+    def reach(self) -> Reach:
+        """Where it is."""
+
+
+@runtime_checkable
+class MakesCalls(Protocol):
+    """The ability to make calls of its own: an application, to which nobody sends requests. Its requests are inferred
+    from its calls, and its `Launch` has neither address nor paths.
+    """
+
+    health: str
+    """A URL that answers 200 while the application is well; empty when there is none."""
 
 
 @runtime_checkable

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from drills.events import AttemptDone, AttemptReceived, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import (
+    AttemptDone,
+    AttemptReceived,
+    ConnectGone,
+    ConnectHung,
+    FaultCleared,
+    FaultEffective,
+    PlaneTrouble,
+)
 from faults.base import Certificate
 from faults.shapes import Shape
 
@@ -31,6 +39,7 @@ class Pem(msgspec.Struct, frozen=True, kw_only=True):
 class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A leg as a plane sees it: its dialect, and where its provider listens.
 
+    listen: the address and port at which the plane stands for it; None for any loopback port.
     certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
     """
 
@@ -39,6 +48,7 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     upstream_scheme: str
     upstream_host: str
     upstream_port: int
+    listen: tuple[str, int] | None = None
     certificates: dict[Certificate, Pem] = {}
 
 
@@ -46,11 +56,13 @@ class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC.
 
     probes: how the ids of the probes begin that prove the faults; empty when there are none.
+    salt: a secret of the run, with which the texts of requests without a mark are hashed; empty: say nothing of them.
     """
 
     origin_s: float
     seed: int
     probes: str = ""
+    salt: str = ""
     legs: tuple[PlaneLeg, ...]
 
 
@@ -58,12 +70,14 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the Toxiproxy plane is started with. Exactly one of `command` and `url` is given.
 
     upstream: by leg, the loopback port of the plane behind.
+    listen: by leg, the port of its line, where not any free one will do.
     command: the Toxiproxy server to start.
     url: a Toxiproxy server that somebody else runs.
     """
 
     origin_s: float
     upstream: dict[str, int]
+    listen: dict[str, int] = {}
     command: str = ""
     url: str = ""
 
@@ -98,4 +112,13 @@ class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     version: str
 
 
-PlaneEvent = PlaneReady | AttemptReceived | AttemptDone | ConnectHung | FaultEffective | FaultCleared | PlaneTrouble
+PlaneEvent = (
+    PlaneReady
+    | AttemptReceived
+    | AttemptDone
+    | ConnectHung
+    | ConnectGone
+    | FaultEffective
+    | FaultCleared
+    | PlaneTrouble
+)

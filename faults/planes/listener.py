@@ -38,7 +38,8 @@ _SILENT = Handshake(answered=False)
 
 
 class LegListener:
-    """One leg's loopback port. `serve` is called for each accepted connection from which a request can come.
+    """One leg's loopback port (0: any free one). `serve` is called for each accepted connection from which a request
+    can come.
 
     certificates: with any, connections that begin with a TLS handshake are served as well as plain ones. greeted: told
     the other side's port when a handshake begins.
@@ -48,6 +49,7 @@ class LegListener:
         self,
         serve: Serve,
         loop: asyncio.AbstractEventLoop,
+        port: int = 0,
         certificates: Contexts | None = None,
         greeted: Callable[[int], None] = lambda _port: None,
     ) -> None:
@@ -58,7 +60,7 @@ class LegListener:
         self._state = Connections.OPEN
         self._handshake = USUAL_HANDSHAKE
         self._doors: set[Door] = set()
-        self._owner = _bound(0)
+        self._owner = _bound(port)
         self.port: int = self._owner.getsockname()[1]
         self._sock = _bound(self.port)
         self._fillers: list[socket.socket] = []

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from drills.events import ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import ConnectGone, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
 from faults.base import Connections
 from faults.planes.board import Board
 from faults.planes.connects import hanging
@@ -37,6 +38,15 @@ class Requests(Protocol):
         """Note a connection fault on every attempt that is under way on a leg: reset, or else silent."""
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A connect that hangs: to which leg, because of which faults, and when it was last seen."""
+
+    leg: str
+    faults: tuple[str, ...]
+    seen_s: float
+
+
 class Plane:
     """Carries commands out: the one place where a fault becomes effective and where it ends."""
 
@@ -47,13 +57,14 @@ class Plane:
         self._requests = requests
         self._listeners: dict[str, LegListener] = {}
         self._heard_s = time.monotonic()
-        self._hung: set[tuple[int, int]] = set()
+        self._hung: dict[tuple[int, int], _Waiting] = {}
 
     def open(self, serve: Callable[[PlaneLeg], Serve]) -> dict[str, int]:
         """Open every leg's listener; the ports by leg."""
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
-            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates))
+            port = leg.listen[1] if leg.listen else 0
+            self._listeners[leg.name] = LegListener(serve(leg), loop, port, contexts(leg.certificates))
         return {name: listener.port for name, listener in self._listeners.items()}
 
     async def close(self) -> None:
@@ -130,7 +141,7 @@ class Plane:
                 self.drop_all("the runner fell silent")
 
     async def watch_connects(self) -> None:
-        """Report each connect that hangs on a blackholed leg, once."""
+        """Report each connect that hangs on a blackholed leg, once, and when it does not any more."""
         while True:
             await asyncio.sleep(_CONNECT_WATCH_S)
             silent = {
@@ -138,10 +149,28 @@ class Plane:
                 for leg, listener in self._listeners.items()
                 if listener.state is Connections.BLACKHOLED
             }
+            ports = frozenset(silent) | {port for port, _ in self._hung}
             # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
-            found = await asyncio.to_thread(hanging, frozenset(silent)) if silent else set()
-            for port, local in sorted(found - self._hung):
-                leg, ours, faults = silent[port]
-                if local not in ours:
-                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=local))
-            self._hung = found
+            found = await asyncio.to_thread(hanging, ports) if ports else set()
+            self._compare(found, silent)
+
+    def _compare(
+        self, found: set[tuple[int, int]], silent: dict[int, tuple[str, frozenset[int], tuple[str, ...]]]
+    ) -> None:
+        """Compare the connects that hang now with those that did. One that goes on when its leg is well again hangs
+        until the kernel sends its next SYN.
+        """
+        now_s = self._requests.now_s()
+        waiting: dict[tuple[int, int], _Waiting] = {}
+        for port, local in sorted(found):
+            before = self._hung.get((port, local))
+            leg, ours, faults = silent.get(port, (before.leg if before else "", frozenset(), ()))
+            if local in ours or not (before or faults):
+                continue
+            if faults and (before is None or before.faults != faults):
+                self._emit(ConnectHung(leg=leg, seen_s=now_s, faults=faults, port=local))
+            waiting[port, local] = _Waiting(leg, faults or (before.faults if before else ()), now_s)
+        for (port, local), was in self._hung.items():
+            if (port, local) not in waiting:
+                self._emit(ConnectGone(leg=was.leg, port=local, last_seen_s=was.seen_s, at_s=now_s))
+        self._hung = waiting

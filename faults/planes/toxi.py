@@ -83,13 +83,13 @@ def _within(call: Callable[[], T], seconds: float = _CALL_WITHIN_S) -> T:
 class Line:
     """One leg's proxy, and the faults that are on it."""
 
-    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int) -> None:
+    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int, port: int = 0) -> None:
         self._server = server
         self._name = PREFIX + leg
         self._upstream = f"127.0.0.1:{upstream_port}"
         self._held = socket.socket()
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._held.bind(("127.0.0.1", 0))
+        self._held.bind(("127.0.0.1", port))
         self.port: int = self._held.getsockname()[1]
         self._on: dict[str, Toxic] = {}
         self._proxy: Proxy = self._create()
@@ -187,7 +187,7 @@ class Plane:
         self._lines: dict[str, Line] = {}
         try:
             for leg, port in spec.upstream.items():
-                self._lines[leg] = Line(server, leg, port)
+                self._lines[leg] = Line(server, leg, port, spec.listen.get(leg, 0))
         except BaseException:
             self.close()
             raise
