@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from faults.base import Certificate
+from faults.handshake import Certificate
 from faults.planes.control import Pem
 
 _VALID_BEFORE = timedelta(days=2)

@@ -7,16 +7,21 @@ Pure: bytes in, a reading out.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from drills.events import Ending
 from drills.marks import Mark
 
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
-def request_body(model: str, mark: Mark, stream: bool) -> bytes:
-    """The body of a chat completion request that carries a mark."""
-    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": mark.prompt()}]}
+
+def request_body(model: str, mark: Mark, stream: bool, fields: Mapping[str, str] = NO_FIELDS) -> bytes:
+    """The body of a chat completion request that carries a mark. fields: what else it carries, as JSON by key."""
+    body: dict[str, object] = {key: json.loads(value) for key, value in fields.items()}
+    body |= {"model": model, "messages": [{"role": "user", "content": mark.prompt()}]}
     if stream:
         body["stream"] = True
     return json.dumps(body).encode()

@@ -38,18 +38,30 @@ class Child:
         self.ending = False
 
     @classmethod
-    async def start(cls, name: str, module: str, first: msgspec.Struct, pass_fds: tuple[int, ...] = ()) -> Child:
-        """Start a module and send it its first line; it inherits `pass_fds`. Raises `OSError` when it cannot start."""
+    async def start(
+        cls,
+        name: str,
+        module: str,
+        first: msgspec.Struct,
+        pass_fds: tuple[int, ...] = (),
+        inside: tuple[int, ...] = (),
+    ) -> Child:
+        """Start a module and send it its first line; it inherits `pass_fds`. Raises `OSError` when it cannot start.
+
+        inside: the namespaces of a private network that it joins before anything else; empty for none.
+        """
+        entrance = ("drills.inside", ",".join(map(str, inside))) if inside else ()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
+            *entrance,
             module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            pass_fds=pass_fds,
+            pass_fds=(*pass_fds, *inside),
             limit=_LINE_AT_MOST,
         )
         child = cls(name, process)

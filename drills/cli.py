@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from drills import __version__
 from drills.problems import EXIT_USAGE, UsageProblem
+from drills.routes import Route
 
 if TYPE_CHECKING:
     from drills.result import Result
@@ -118,6 +119,22 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(command=_check)
 
+    report = commands.add_parser("report", help="make the reports of a run from its history", allow_abbrev=False)
+    report.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
+    report.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        dest="formats",
+        help="`drill list reports` has the names; may be given several times (default: html)",
+    )
+    report.add_argument(
+        "--out", metavar="FILE", help="where it goes: a file, a folder, or - for the standard output (default: DIR)"
+    )
+    report.set_defaults(command=_report)
+
+    _history_parser(commands)
+
     setup = commands.add_parser("setup", help="install what only some drills need", allow_abbrev=False)
     setup.add_argument("what", choices=("toxiproxy",), help="found where it is installed, or built once with Go")
     setup.set_defaults(command=_setup)
@@ -127,10 +144,41 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
 
     listing = commands.add_parser("list", help="what there is", allow_abbrev=False)
-    listing.add_argument("what", choices=("scenarios", "faults", "gateways", "providers"))
+    listing.add_argument("what", choices=("scenarios", "faults", "gateways", "providers", "reports"))
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(command=_list)
     return parser
+
+
+def _history_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    history = commands.add_parser("history", help="the runs that are kept: list, import, prune", allow_abbrev=False)
+    _results(history, default=Path(RESULTS))
+    history.add_argument("--json", action="store_true", help="print the list as JSON")
+    history.set_defaults(command=_history)
+    actions = history.add_subparsers(title="actions", metavar="ACTION")
+
+    bring = actions.add_parser("import", help="take in runs from folders or ZIP files", allow_abbrev=False)
+    bring.add_argument("sources", nargs="+", type=Path, metavar="FOLDER|ZIP", help="holds runs at any depth")
+    _results(bring, default=argparse.SUPPRESS)
+    bring.set_defaults(command=_history_import)
+
+    prune = actions.add_parser("prune", help="remove old runs; only says which without --yes", allow_abbrev=False)
+    prune.add_argument(
+        "--keep",
+        action="append",
+        required=True,
+        metavar="RULE",
+        help="how many of the newest runs stay (50), or how far back (90d, 26w, 2y); what any rule keeps stays",
+    )
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    _results(prune, default=argparse.SUPPRESS)
+    prune.set_defaults(command=_history_prune)
+
+
+def _results(parser: argparse.ArgumentParser, default: Path | str) -> None:
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", default=default, help=f"where the runs are (default: {RESULTS})"
+    )
 
 
 def _target(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +196,11 @@ def _target(parser: argparse.ArgumentParser) -> None:
         help="with a URL or a command: a legs file; with a command also providers in order (anthropic,openai)",
     )
     parser.add_argument("--health", metavar="URL", help="with a command: says on loopback whether it is well")
+    parser.add_argument(
+        "--route",
+        metavar="NAME",
+        help=f"how the traffic comes to the planes: {', '.join(Route)} (default: rewrite; fixed with a URL)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
     parser.usage = "%(prog)s SCENARIO [options] [-- COMMAND ...]"
 
@@ -160,6 +213,7 @@ def _run(args: argparse.Namespace) -> int:
     with screens.make(out) as screen:
         job = job_of(args, screen.say, secrets.token_hex(16))
         result = _run_job(job, screen)
+        _keep(job, screen)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
 
@@ -181,6 +235,13 @@ def _run_job(job: Job, screen: Screen) -> Result:
         shutil.rmtree(job.folder, ignore_errors=True)
         raise
     return finish(job.folder)
+
+
+def _keep(job: Job, screen: Screen) -> None:
+    from drills.index import refresh  # noqa: PLC0415
+
+    if trouble := refresh(job.folder.parent):
+        screen.say(f"note: {trouble}")
 
 
 def _print_summary(result: Result, folder: Path, out: TextIO) -> None:
@@ -217,7 +278,7 @@ def _check(args: argparse.Namespace) -> int:
 
     result, agrees, why = recheck(args.folder)
     if not agrees:
-        print(f"drill: {why}; judged from the history alone:", file=sys.stderr, flush=True)
+        _show(f"drill: {why}; judged from the history alone:", sys.stderr)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
 
@@ -227,6 +288,35 @@ def _check(args: argparse.Namespace) -> int:
     if not agrees:
         return EXIT_INVALID
     return result.exit_code
+
+
+def _report(args: argparse.Namespace) -> int:
+    from drills import reporting  # noqa: PLC0415
+
+    reporting.make(args.folder, args.formats or ["html"], args.out, lambda line: _show(line, sys.stderr))
+    return 0
+
+
+def _history(args: argparse.Namespace) -> int:
+    from drills import keeping  # noqa: PLC0415
+
+    _show(keeping.list_text(args.results, as_json=args.json), sys.stdout, as_json=args.json)
+    return 0
+
+
+def _history_import(args: argparse.Namespace) -> int:
+    from drills import keeping  # noqa: PLC0415
+
+    code, text = keeping.import_text(args.results, args.sources)
+    _show(text, sys.stdout)
+    return code
+
+
+def _history_prune(args: argparse.Namespace) -> int:
+    from drills import keeping  # noqa: PLC0415
+
+    _show(keeping.prune_text(args.results, args.keep, really=args.yes), sys.stdout)
+    return 0
 
 
 def _setup(_args: argparse.Namespace) -> int:

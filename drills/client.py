@@ -18,12 +18,19 @@ from typing import Any
 import httpx
 import msgspec
 
+from drills.address import Address
 from drills.chat import AnswerReader, request_body
 from drills.clock import Clock
 from drills.events import ArrivalDone, Ending
-from drills.gateways.base import Reach
+from drills.gateways.base import Entrance
+from drills.ground import OUTSIDE, Ground
+from drills.lookup import Lookup
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import ProbeRequest
+from drills.trust import certificate_of, trusting
+from drills.wires import pool
+from faults.base import Lookups
+from faults.handshake import Certificate
 from faults.proof import Came, ProbeOutcome
 
 _DETAIL_AT_MOST = 300
@@ -46,6 +53,19 @@ def came_of(error: httpx.HTTPError | httpx.StreamError | httpx.InvalidURL, writt
     if begun:
         return Came.BROKEN
     return Came.RESET if written else Came.REFUSED
+
+
+def _named(to: Address) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Headers and extensions of a request that is sent to loopback in the name of a host."""
+    return ([("host", to.host)], {"sni_hostname": to.host}) if to.host else ([], {})
+
+
+def _transport(ground: Ground, trust: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(verify=trust, limits=limits)
+    if ground.tcp is not None:  # httpx has no public way to say on which sockets it stands
+        most, kept = limits.max_connections, limits.max_keepalive_connections
+        transport._pool = pool(ground.tcp, trust, most=most, kept=kept)  # noqa: SLF001
+    return transport
 
 
 def clean(text: str) -> str:
@@ -80,13 +100,14 @@ def _trust() -> ssl.SSLContext:
 class Callers:
     """Sends requests to the gateway as its callers do."""
 
-    def __init__(self, reach: Reach, model: str, clock: Clock) -> None:
+    def __init__(self, entrance: Entrance, model: str, clock: Clock, ground: Ground = OUTSIDE) -> None:
         self.clock = clock
-        self._model = model
-        self._url = reach.base_url + reach.chat_path
-        self._claim_header, self._claims = reach.claim_header, reach.claims
-        self._done_mark = reach.done_mark
-        self._headers = {"content-type": "application/json", **dict(reach.request_headers)}
+        self._ground = ground
+        self._model, self._fields = model, entrance.request_fields
+        self._url = entrance.base_url + entrance.chat_path
+        self._claim_header, self._claims = entrance.claim_header, entrance.claims
+        self._done_mark = entrance.done_mark
+        self._headers = {"content-type": "application/json", **dict(entrance.request_headers)}
         self._lanes: list[httpx.AsyncClient] = []
         self._idle: list[httpx.AsyncClient] = []
 
@@ -102,7 +123,7 @@ class Callers:
         """
         if self._idle:
             return self._idle.pop()
-        transport = httpx.AsyncHTTPTransport(verify=_trust(), limits=httpx.Limits(max_connections=1))
+        transport = _transport(self._ground, _trust(), httpx.Limits(max_connections=1))
         lane = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
         self._lanes.append(lane)
         return lane
@@ -134,7 +155,7 @@ class Callers:
         request = lane.build_request(
             "POST",
             self._url,
-            content=request_body(self._model, mark, stream),
+            content=request_body(self._model, mark, stream, self._fields),
             headers=self._headers,
             extensions={"trace": exchange.trace},
         )
@@ -189,17 +210,24 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Prober:
     """Sends requests of the tool's own, one connection kept for each address."""
 
-    def __init__(self, clock: Clock, within_s: float) -> None:
+    def __init__(self, clock: Clock, within_s: float, authority: str = "", ground: Ground = OUTSIDE) -> None:
+        """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
         self._within_s = within_s
-        self._client = httpx.AsyncClient(timeout=None, trust_env=False, verify=_trust())  # noqa: S113  the deadline is ours
+        trust = trusting(authority) if authority else _trust()
+        transport = _transport(ground, trust, httpx.Limits(max_connections=100, max_keepalive_connections=20))
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False, transport=transport)  # noqa: S113  ours
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-    async def send(self, url: str, request: ProbeRequest) -> Sent:
-        """Send a probe to a base URL and read its whole answer, within the time given at the start."""
+    async def send(self, to: Address, request: ProbeRequest) -> Sent:
+        """Send a probe and read its whole answer, within the time given at the start."""
+        return await self._send(to.url, request, to)
+
+    async def _send(self, url: str, request: ProbeRequest, to: Address) -> Sent:
+        headers, extensions = _named(to)
         sent_s = self._clock.now_s()
         first_token_s: float | None = None
         status: int | None = None
@@ -208,7 +236,11 @@ class Prober:
             async with (
                 asyncio.timeout(self._within_s),
                 self._client.stream(
-                    request.method, url + request.path, headers=list(request.headers), content=request.body
+                    request.method,
+                    url + request.path,
+                    headers=[*request.headers, *headers],
+                    content=request.body,
+                    extensions=extensions,
                 ) as response,
             ):
                 status = response.status_code
@@ -229,15 +261,15 @@ class Prober:
             error=error,
         )
 
-    async def answers(self, url: str) -> bool:
-        """Whether a GET of this URL is answered with 200. Refused, broken and timed out mean no."""
-        return not await self.look(url)
+    async def answers(self, url: str, status: int = 200) -> bool:
+        """Whether a GET of this URL is answered with this status. Refused, broken and timed out mean no."""
+        return not await self.look(url, status)
 
-    async def look(self, url: str) -> str:
-        """What a GET of this URL met; empty when it was answered with 200."""
+    async def look(self, url: str, status: int = 200) -> str:
+        """What a GET of this URL met; empty when it was answered with this status."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
-        sent = await self.send(url, nothing)
-        return sent.error or ("" if sent.status == 200 else f"status {sent.status}")
+        sent = await self._send(url, nothing, Address(0))
+        return sent.error or ("" if sent.status == status else f"status {sent.status}")
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,22 +287,27 @@ class _Proving:
     def __init__(self, sent_s: float) -> None:
         self.sent_s = sent_s
         self.port = 0
-        self.connected = self.written = False
+        self.looking = self.connected = self.shaking = self.written = False
         self.came = Came.STOPPED
         self.status: int | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.first_byte_s: float | None = None
         self.body = b""
         self.piece_size: float | None = None
+        self.certificate: Certificate | None = None
         self.detail = ""
         self.to_end = False
         self.stream: Any = None
 
-    async def trace(self, name: str, _info: object) -> None:
-        """Steps as httpx reports them: the request begins to go out; the whole body is there, and the connection is
-        not closed yet, so that its end can be waited for.
+    async def trace(self, name: str, info: Any) -> None:  # noqa: ANN401  what httpcore tells of a step is untyped
+        """Steps as httpx reports them: the TLS handshake begins, and where from; the request begins to go out; the
+        whole body is there, and the connection is not closed yet, so that its end can be waited for.
         """
-        if name.endswith("send_request_headers.started"):
+        if name.endswith("connect_tcp.complete"):
+            self.port = _local_port(info, self.port)
+        elif name.endswith("start_tls.started"):
+            self.shaking = True
+        elif name.endswith("send_request_headers.started"):
             self.written = True
         elif name.endswith("receive_response_body.complete") and self.stream is not None:
             self.piece_size = _piece_size(self.stream)
@@ -287,6 +324,7 @@ class _Proving:
             headers=self.headers,
             body=self.body,
             piece_size=self.piece_size,
+            certificate=self.certificate,
             detail=self.detail,
         )
         return Proof(sent_s=self.sent_s, done_s=done_s, port=self.port, outcome=outcome)
@@ -312,54 +350,82 @@ def _piece_size(stream: Any) -> float | None:  # noqa: ANN401  httpcore's stream
 class FaultProber:
     """Sends probes to legs that may be broken, each on connections of its own, and says exactly what they met."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, authority: str = "", ground: Ground = OUTSIDE) -> None:
+        """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
+        self._ground = ground
         fresh = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._client = httpx.AsyncClient(timeout=None, limits=fresh, trust_env=False)  # noqa: S113  the deadline is ours
+        trust = trusting(authority) if authority else httpx.create_ssl_context()
+        transport = _transport(ground, trust, fresh)
+        self._client = httpx.AsyncClient(timeout=None, trust_env=False, transport=transport)  # noqa: S113  ours
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-    async def send(self, url: str, request: ProbeRequest, within_s: float, *, to_end: bool = False) -> Proof:
-        """Send a probe to a base URL on loopback. Never raises; a cancelled probe is one that was given up.
+    async def send(
+        self, to: Address, request: ProbeRequest, within_s: float, *, to_end: bool = False, name: str = ""
+    ) -> Proof:
+        """Send a probe. Never raises; a cancelled probe is one that was given up.
 
-        to_end: ask that the connection ends with the answer, and take the probe for done only then.
+        to_end: ask that the connection ends with the answer, and take the probe for done only then. name: look this up
+        first, and go on only when it is the address's.
         """
         seen = _Proving(self._clock.now_s())
         seen.to_end = to_end
         try:
             async with asyncio.timeout(within_s):
-                await self._connect(seen, url)
-                await self._exchange(seen, url, request)
+                if not name or await self._resolve(seen, to, name):
+                    await self._connect(seen, to)
+                    await self._exchange(seen, to, request)
         except TimeoutError:
-            seen.came = Came.SILENT if seen.connected else Came.CONNECT_HUNG
+            shaking = seen.shaking and not seen.written
+            seen.came = Came.HANDSHAKE_HUNG if shaking else Came.SILENT if seen.connected else Came.CONNECT_HUNG
+            if seen.looking:
+                seen.came, seen.detail = Came.UNRESOLVED, Lookups.SILENT.value
         except asyncio.CancelledError:
             seen.came = Came.STOPPED
         except OSError as problem:
             seen.came, seen.detail = Came.REFUSED, clean(problem.strerror or str(problem))
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as problem:
-            seen.came = came_of(problem, seen.written, seen.status is not None)
+            shaking = seen.shaking and not seen.written
+            seen.came = Came.HANDSHAKE_FAILED if shaking else came_of(problem, seen.written, seen.status is not None)
+            seen.certificate = certificate_of(problem)
             seen.detail = clean(f"{type(problem).__name__}: {problem}")
         return seen.proof(self._clock.now_s())
 
-    async def _connect(self, seen: _Proving, url: str) -> None:
+    async def _resolve(self, seen: _Proving, to: Address, name: str) -> bool:
+        """Look a name up. False, and what came is known, when its address is not the one that it should be."""
+        if self._ground.udp is None:
+            raise RuntimeError("names are looked up in a private network only")
+        lookup, seen.looking = Lookup(name), True
+        try:
+            await lookup.ask(self._ground.udp)
+        finally:
+            seen.port = lookup.port  # it tells the lookup from those of the gateway
+        seen.looking = False
+        if to.address in lookup.addresses:
+            return True
+        seen.came, seen.detail = Came.UNRESOLVED, lookup.said.value
+        return False
+
+    async def _connect(self, seen: _Proving, to: Address) -> None:
         """Connect and close: a socket of ours, since its port tells its hanging connect from those of the gateway."""
-        target = httpx.URL(url)
-        with socket.socket() as sock:
+        with socket.socket() if self._ground.tcp is None else await self._ground.tcp() as sock:
             sock.setblocking(False)
             sock.bind(("127.0.0.1", 0))
             seen.port = sock.getsockname()[1]
-            await asyncio.get_running_loop().sock_connect(sock, (target.host, target.port or 80))
+            await asyncio.get_running_loop().sock_connect(sock, (to.address, to.port))
         seen.connected = True
 
-    async def _exchange(self, seen: _Proving, url: str, request: ProbeRequest) -> None:
+    async def _exchange(self, seen: _Proving, to: Address, request: ProbeRequest) -> None:
+        headers, extensions = _named(to)
         async with self._client.stream(
             request.method,
-            url + request.path,
-            headers=[*request.headers, *([("connection", "close")] if seen.to_end else [])],
+            to.url + request.path,
+            headers=[*request.headers, *headers, *([("connection", "close")] if seen.to_end else [])],
             content=request.body,
-            extensions={"trace": seen.trace},
+            extensions={"trace": seen.trace, **extensions},
         ) as response:
             seen.stream = response.extensions.get("network_stream")
             seen.status = response.status_code
@@ -369,3 +435,10 @@ class FaultProber:
                     seen.first_byte_s = self._clock.now_s()
                 seen.body += data
         seen.came = Came.WHOLE if seen.status == 200 else Came.STATUS
+
+
+def _local_port(info: Any, otherwise: int) -> int:  # noqa: ANN401  httpcore's stream, which has no public type
+    """The local port of a connection that has just come about."""
+    stream = info.get("return_value")
+    address = stream.get_extra_info("client_addr") if stream is not None else None
+    return address[1] if address else otherwise

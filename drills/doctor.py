@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from drills import __version__, cache, toxiproxy_install
-from drills.gateways import litellm_install
+from drills import __version__, cache, network, toxiproxy_install
+from drills.gateways import bifrost_install, litellm_install, portkey_install, tensorzero_install
 from drills.problems import UsageProblem
 
 _ASK_WITHIN_S = 10.0
@@ -45,11 +45,13 @@ def look(env: Mapping[str, str]) -> Findings:
             Part(name="python", version=platform.python_version()),
             Part(name="mitmproxy", version=metadata.version("mitmproxy")),
             _litellm(env),
+            _portkey(env),
+            _tensorzero(env),
+            _bifrost(env),
             _toxiproxy(env),
+            _network(),
             _program("go", toxiproxy_install.go_of(env), "version", "only needed to build Toxiproxy"),
-            _program(
-                "node", shutil.which("node", path=env.get("PATH")), "--version", "only needed by gateways in Node"
-            ),
+            _program("node", shutil.which("node", path=env.get("PATH")), "--version", "only needed by Portkey"),
         ),
         cache=str(folder),
         cache_bytes=_size(folder),
@@ -78,6 +80,37 @@ def _litellm(env: Mapping[str, str]) -> Part:
     return Part(name="litellm", version=version, where=str(litellm_install.executable(env)))
 
 
+def _portkey(env: Mapping[str, str]) -> Part:
+    try:
+        portkey_install.node(env)
+        version = portkey_install.installed(env)
+    except UsageProblem as problem:
+        return Part(name="portkey", version=None, detail=str(problem))
+    if version is None:
+        return Part(name="portkey", version=None, detail="the first drill that needs it installs it, with npm")
+    return Part(name="portkey", version=version, where=str(portkey_install.start_script(env)))
+
+
+def _tensorzero(env: Mapping[str, str]) -> Part:
+    try:
+        version = tensorzero_install.installed(env)
+    except UsageProblem as problem:
+        return Part(name="tensorzero", version=None, detail=str(problem))
+    if version is None:
+        return Part(name="tensorzero", version=None, detail="the first drill that needs it installs it")
+    return Part(name="tensorzero", version=version, where=str(tensorzero_install.python(env)))
+
+
+def _bifrost(env: Mapping[str, str]) -> Part:
+    try:
+        found = bifrost_install.find(env)
+    except UsageProblem as problem:
+        return Part(name="bifrost", version=None, detail=str(problem))
+    if found is None:
+        return Part(name="bifrost", version=None, detail="only needed to drill it; `npx -y @maximhq/bifrost` brings it")
+    return Part(name="bifrost", version=found.version, where=found.program, detail=found.origin)
+
+
 def _toxiproxy(env: Mapping[str, str]) -> Part:
     try:
         found = toxiproxy_install.find(env)
@@ -88,6 +121,15 @@ def _toxiproxy(env: Mapping[str, str]) -> Part:
     able = toxiproxy_install.go_of(env) is not None
     detail = "`drill setup toxiproxy` builds it" if able else "install it, or Go and then `drill setup toxiproxy`"
     return Part(name="toxiproxy", version=None, detail=f"only needed for wire faults; {detail}")
+
+
+def _network() -> Part:
+    why = network.forbidden()
+    return Part(
+        name="private network",
+        version=None if why else "yes",
+        detail=f"only needed by `--route sealed`; {why}" if why else "for `--route sealed`",
+    )
 
 
 def _program(name: str, path: str | None, ask: str, why: str) -> Part:

@@ -21,7 +21,8 @@ from drills.events import (
     Probe,
     ProgramEnded,
 )
-from drills.gateways.base import MakesCalls, Reach
+from drills.gateways.base import Entrance, MakesCalls
+from drills.ground import Ground
 from drills.inferred import is_call, is_whole
 from drills.load import drive
 from drills.measure import HEALTH_EVERY_S
@@ -63,6 +64,15 @@ class Driver(Protocol):
 
 
 @dataclass(frozen=True)
+class Surface:
+    """What a driver stands on: the run's clock, its history, and the network in which it finds what is tested."""
+
+    clock: Clock
+    emit: Emit
+    ground: Ground
+
+
+@dataclass(frozen=True)
 class Drive:
     """What a drill's requests are made from. upstreams: by leg, what a gateway that runs already has to call."""
 
@@ -75,12 +85,12 @@ class Drive:
 class Load:
     """The load: callers of a gateway."""
 
-    def __init__(self, what: Drive, reach: Reach, clock: Clock, emit: Emit) -> None:
+    def __init__(self, what: Drive, entrance: Entrance, surface: Surface) -> None:
         self._what = what
-        self._clock = clock
-        self._emit = emit
-        self._reach = reach
-        self._callers = Callers(reach, what.entry_model, clock)
+        self._clock = surface.clock
+        self._emit = surface.emit
+        self._url = entrance.base_url
+        self._callers = Callers(entrance, what.entry_model, surface.clock, surface.ground)
         self._came: set[str] = set()
 
     def take(self, event: AnyEvent) -> None:
@@ -100,7 +110,7 @@ class Load:
             await check_gateway(self._callers, self._clock, note, range(1))
             await asyncio.sleep(_HEARD_WITHIN_S)
             if first[0].id not in self._came:
-                raise UsageProblem(_astray(first[0], self._reach.base_url, self._what.upstreams))
+                raise UsageProblem(_astray(first[0], self._url, self._what.upstreams))
         await check_gateway(self._callers, self._clock, keep)
 
     async def drive(self, start_s: float, over: asyncio.Event) -> None:
@@ -142,11 +152,11 @@ def _astray(probe: Probe, url: str, upstreams: Mapping[str, str]) -> str:
 class OwnCalls:
     """An application that makes its own calls. Its health URL is polled, if it has one."""
 
-    def __init__(self, program: MakesCalls, name: str, plan: Plan, clock: Clock, emit: Emit) -> None:
+    def __init__(self, program: MakesCalls, name: str, plan: Plan, surface: Surface) -> None:
         self._health = program.health
         self._name = name
-        self._clock = clock
-        self._emit = emit
+        self._clock = surface.clock
+        self._emit = surface.emit
         self._legs: dict[int, str] = {}
         self._calls = 0
         self._answered = asyncio.Event()
@@ -155,7 +165,7 @@ class OwnCalls:
         self._to_come = {fault.id for fault in plan.faults}
         self._on: set[str] = set()
         self._struck = False
-        self._prober = Prober(clock, _HEALTH_WITHIN_S)
+        self._prober = Prober(surface.clock, _HEALTH_WITHIN_S, ground=surface.ground)
 
     def take(self, event: AnyEvent) -> None:
         """Follow the calls, and the program's end."""

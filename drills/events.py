@@ -12,8 +12,9 @@ import msgspec
 
 from drills.legs import Leg
 from drills.marks import Shape
+from drills.routes import Route
 from faults import shapes
-from faults.base import Connections
+from faults.base import Connections, Lookups
 
 SCHEMA = "failover-drill/history/1"
 
@@ -29,20 +30,36 @@ class UntilAnswered(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
 
 
+class Basis(enum.StrEnum):
+    """On what a scenario of a real outage rests, phase by phase, so that nobody takes a guess for a published fact."""
+
+    PUBLISHED = "published"
+    """What broke, and how, was published by whom it happened to, or was measured."""
+    ASSUMED = "assumed"
+    """Some of it is the author's assumption: a share, a length, a shape."""
+    REMEMBERED = "remembered"
+    """Told from memory, without a source at hand."""
+
+
 class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end."""
+    """A phase of the timeline, with the faults that are on in it. With `until`, `end_s` is the latest end.
+
+    basis: on what it rests; None where the scenario does not say.
+    """
 
     name: str
     start_s: float
     end_s: float
     faults: tuple[str, ...]
     until: UntilAnswered | None = None
+    basis: Basis | None = None
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A fault of the timeline: which legs it hits, which of their requests, and from when to when it is asked for.
 
-    of_identity: it is one of the legs' identity services, and leaves the models alone.
+    of_identity: it is one of the legs' identity services, and leaves the models alone. sees_requests: it decides about
+    each request; false for the state of a port, a line or a process.
     """
 
     id: str
@@ -53,14 +70,21 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     selector: str
     settings: dict[str, str | int | float | bool | None]
     connections: Connections
+    lookups: Lookups = Lookups.ANSWERED
     shape: shapes.Shape | None = None
     plane: str = "mitm"
     of_identity: bool = False
+    sees_requests: bool = True
 
     @property
     def connection_level(self) -> bool:
-        """Whether connects themselves fail, so that attempts may leave no trace at the plane."""
-        return self.connections is not Connections.OPEN
+        """Whether connects, or the lookups before them, fail, so that attempts may leave no trace at the plane."""
+        return self.connections is not Connections.OPEN or self.lookups is not Lookups.ANSWERED
+
+    @property
+    def square(self) -> shapes.Square | None:
+        """How its plane switches it as a whole; None for a fault that chooses requests, or is on throughout."""
+        return None if self.sees_requests or self.shape is None else self.shape.square
 
     @property
     def before_the_model(self) -> bool:
@@ -104,6 +128,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     config_sha256: str
     entry_model: str
     own_checks: bool = False
+    route: Route = Route.REWRITE
     notes: tuple[str, ...]
     legs: tuple[Leg, ...]
     phases: tuple[PhasePlan, ...]
@@ -304,6 +329,18 @@ class ConnectGone(Event, frozen=True, kw_only=True, tag="connect_gone"):
     at_s: float
 
 
+class LookupFailed(Event, frozen=True, kw_only=True, tag="lookup_failed"):
+    """The name of a leg's host was looked up, and a fault decided what came of it. It carries no id: no byte of a
+    request was ever sent. legs: all whose host it is. port: the caller's local port.
+    """
+
+    host: str
+    legs: tuple[str, ...]
+    seen_s: float
+    faults: tuple[str, ...]
+    port: int = 0
+
+
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
     """The runner asked a plane for a fault."""
 
@@ -319,6 +356,21 @@ class FaultEffective(Event, frozen=True, kw_only=True, tag="fault_effective"):
 
     fault: str
     legs: tuple[str, ...]
+    began_s: float
+    at_s: float
+    cut: int = 0
+    held: int = 0
+
+
+class FaultSwitched(Event, frozen=True, kw_only=True, tag="fault_switched"):
+    """A flapping fault that is switched as a whole went off, or on again, between its beginning and its end.
+
+    From `at_s` on, every connection of the legs meets it (`on`), or none does; of a fault on the gateway, the keeper
+    did it. The transition began at `began_s`. cut, held: as in `FaultEffective`.
+    """
+
+    fault: str
+    on: bool
     began_s: float
     at_s: float
     cut: int = 0
@@ -466,8 +518,10 @@ AnyEvent = (
     | AttemptDone
     | ConnectHung
     | ConnectGone
+    | LookupFailed
     | FaultRequested
     | FaultEffective
+    | FaultSwitched
     | FaultClearRequested
     | FaultCleared
     | FaultProof

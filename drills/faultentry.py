@@ -14,15 +14,17 @@ from drills.binding import bind_together, fields_of, near
 from drills.legs import ROLES, SELECTOR_KEYS, Selector, is_role
 from drills.problems import Place, Problem, choices
 from drills.yamlsource import MappingNode, Node, ScalarNode, is_null, place_of, shown
-from faults.base import Connections, Fault, kinds
-from faults.shapes import SHAPE_KEYS, Shape
+from faults.base import Fault, kinds
+from faults.shapes import SHAPE_KEYS, SWITCH_AT_LEAST_S, Flapping, Shape, Square
+
+_SQUARE = "square"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenFault:
     """An entry of `faults`: one fault kind, and below it the selector's keys, the fault's settings and its shape.
 
-    A fault on the gateway itself has no selector and no shape; faults on the wire and of connections have no shape.
+    A fault on the gateway itself has no selector. One that sees no requests has no shape but the square.
     """
 
     noun: ClassVar[str] = "a fault"
@@ -61,7 +63,9 @@ class WrittenFault:
             return None
         selector, fault, shape = bound
         problems.extend(_unknown_roles(value, selector))
-        problems.extend(_shapeless(value, key.text, fault))
+        if not fault.sees_requests:
+            problems.extend(_choosing(value, key.text, fault.plane))
+            problems.extend(_hasty(value, key.text, shape.square))
         if len(problems) > before:
             return None
         return cls(
@@ -70,7 +74,7 @@ class WrittenFault:
 
     @classmethod
     def _on_gateway(cls, key: ScalarNode, value: Node, fault_cls: type[Fault], problems: list[Problem]) -> Self | None:
-        """A fault on the gateway itself, which has settings and no selector: `- gateway_pause: {}`."""
+        """A fault on the gateway itself, which has settings, a square and no selector: `- gateway_pause: {}`."""
         if is_null(value):
             problems.append(Problem(f"fault {key.text!r} has no value; write `{key.text}: {{}}`", key.place))
             return None
@@ -79,11 +83,18 @@ class WrittenFault:
             what = f"fault {key.text!r} hits the gateway itself and takes no"
             problems.extend(Problem(f"{what} {one.text!r}; write `{key.text}: {{}}`", one.place) for one in selecting)
             return None
-        if shaping := list(_shapeless(value, key.text, fault_cls)):
-            problems.extend(shaping)
+        if choosing := list(_choosing(value, key.text, fault_cls.plane)):
+            problems.extend(choosing)
             return None
-        bound = bind_together(value, (fault_cls,), problems, f"fault {key.text!r}")
-        return None if bound is None else cls(kind=key.text, fault=bound[0], selector=Selector(), place=key.place)
+        bound = bind_together(value, (fault_cls, Flapping), problems, f"fault {key.text!r}")
+        if bound is None:
+            return None
+        fault, flapping = bound
+        if hasty := list(_hasty(value, key.text, flapping.square)):
+            problems.extend(hasty)
+            return None
+        shape = None if flapping.square is None else Shape(square=flapping.square)
+        return cls(kind=key.text, fault=fault, selector=Selector(), place=key.place, shape=shape)
 
 
 def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
@@ -92,28 +103,30 @@ def _names_legs(node: MappingNode, cls: type[Fault]) -> bool:
     return any(near(key.text, SELECTOR_KEYS) for key, _ in node.entries if key.text not in settings)
 
 
-_INSTEAD = "phases with and without it"
-_SHAPELESS_PLANES = {
-    "toxi": ("one of the wire, which knows no requests", f"use 'slow', 'bandwidth' or 'reset', or {_INSTEAD}"),
-    "process": ("one of the gateway itself", f"use {_INSTEAD}"),
+_SEES_NONE = {
+    "mitm": ("one of connections", "; 'status', 'hang' and 'reset' take every shape"),
+    "toxi": ("one of the wire, which knows no requests", "; 'slow', 'bandwidth' and 'reset' take every shape"),
+    "process": ("one of the gateway itself", ""),
 }
 
 
-def _shapeless(node: Node, kind: str, fault: Fault | type[Fault]) -> Iterator[Problem]:
-    """Which requests a fault hits can be chosen only where it sees requests: a port is open or it is not, a line has no
-    requests, and a gateway runs or it does not.
+def _choosing(node: Node, kind: str, plane: str) -> Iterator[Problem]:
+    """Requests can be chosen only where a fault sees them: a port is open or it is not, a line has no requests, and a
+    gateway runs or it does not.
     """
-    if not isinstance(node, MappingNode):
-        return
-    if fault.plane in _SHAPELESS_PLANES:
-        is_one, instead = _SHAPELESS_PLANES[fault.plane]
-    elif isinstance(fault, Fault) and fault.connections() is not Connections.OPEN:
-        is_one, instead = "one of connections", f"use 'status', 'hang' or 'reset', or {_INSTEAD}"
-    else:
-        return
-    for key, _ in node.entries:
-        if key.text in SHAPE_KEYS:
-            yield Problem(f"{key.text!r} shapes faults of requests, and {kind!r} is {is_one}; {instead}", key.place)
+    if isinstance(node, MappingNode):
+        is_one, instead = _SEES_NONE[plane]
+        for key, _ in node.entries:
+            if key.text in SHAPE_KEYS and key.text != _SQUARE:
+                what = f"{key.text!r} chooses requests, and {kind!r} is {is_one}"
+                yield Problem(f"{what}: its one shape is {_SQUARE!r}, on and off in turn{instead}", key.place)
+
+
+def _hasty(node: Node, kind: str, square: Square | None) -> Iterator[Problem]:
+    """A square that a plane has to switch faster than it can be proved that it does."""
+    if square is not None and (shortest_s := min(square.on_s, square.period_s - square.on_s)) < SWITCH_AT_LEAST_S:
+        what = f"{_SQUARE!r} leaves {kind!r} on or off for {shortest_s:g}s at a time"
+        yield Problem(f"{what}; at least {SWITCH_AT_LEAST_S:g}s each is allowed", place_of(node, _SQUARE))
 
 
 def _unknown_roles(node: Node, selector: Selector) -> Iterator[Problem]:

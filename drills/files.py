@@ -5,35 +5,46 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from drills.history import HISTORY_FILE, read
+from drills.kept import RESULT_FILE
 from drills.problems import UsageProblem
 from drills.result import Result, decode, encode
 from drills.verdict import Judged, judged
 from reports.base import formats
 
 SCENARIO_FILE = "scenario.yaml"
-RESULT_FILE = "result.json"
 
 
 def make_folder(out: Path, scenario: str, gateway: str) -> Path:
     """A new folder `<UTC time>-<scenario>-<gateway>` under `out`. Raises `UsageProblem` when it cannot be made."""
-    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{_slug(scenario)}-{_slug(gateway)}"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 100):
-            folder = out / (stem if number == 1 else f"{stem}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return folder
+        return new_folder(out, folder_name(datetime.now(UTC).isoformat(), scenario, gateway))
     except OSError as error:
         raise UsageProblem(f"{out}: cannot make a folder for the results: {error.strerror}") from error
+
+
+def folder_name(started_at: str, scenario: str, gateway: str) -> str:
+    """The name of a run's folder. scenario: its file or the stem of it. Raises `ValueError` for what is no time."""
+    started = datetime.fromisoformat(started_at).astimezone(UTC)
+    return f"{started:%Y%m%dT%H%M%SZ}-{_slug(Path(scenario).stem)}-{_slug(gateway)}"
+
+
+def new_folder(out: Path, stem: str) -> Path:
+    """A folder that was not there before, for two drills at once too. Raises `UsageProblem` or `OSError`."""
+    for number in range(1, 100):
+        folder = out / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
     raise UsageProblem(f"{out}: too many runs of {stem} within one second")
 
 
@@ -60,24 +71,33 @@ def recheck(folder: Path) -> tuple[Result, bool, str]:
     Raises `UsageProblem` when the folder holds no run.
     """
     run = judged_in(folder)
-    result = run.result
+    if wrong := disagreement(folder, run):
+        return run.result, False, wrong
+    differing = _other_reports(folder, run)
+    if differing:
+        return run.result, False, _disagree(folder, differing)
+    return run.result, True, ""
+
+
+def disagreement(folder: Path, run: Judged) -> str:
+    """Why `result.json` and the scenario do not belong to the history beside them; empty when they do."""
     written = folder / RESULT_FILE
     try:
         stored = decode(written.read_bytes())
     except FileNotFoundError:
-        return result, False, f"{written}: missing; the run was killed before it was judged"
+        return f"{written}: missing; the run was killed before it was judged"
     except (OSError, msgspec.MsgspecError) as error:
-        return result, False, f"{written}: cannot be read: {error}"
-    again = decode(encode(result))
+        return f"{written}: cannot be read: {error}"
+    again = decode(encode(run.result))
     differing = [name for name in Result.__struct_fields__ if getattr(stored, name) != getattr(again, name)]
     scenario = folder / SCENARIO_FILE
-    if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != result.scenario.sha256:
+    if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != run.result.scenario.sha256:
         differing.append(f"{SCENARIO_FILE} (not the scenario that was run)")
-    if not differing:
-        differing += _other_reports(folder, run)
-    if differing:
-        return result, False, f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
-    return result, True, ""
+    return _disagree(folder, differing) if differing else ""
+
+
+def _disagree(folder: Path, differing: list[str]) -> str:
+    return f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
 
 
 def _other_reports(folder: Path, run: Judged) -> list[str]:
@@ -95,10 +115,17 @@ def _other_reports(folder: Path, run: Judged) -> list[str]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)  # noqa: PTH105  the atomic step is the point
+    """Write a file so that it is there whole or not at all, whatever happens to the machine meanwhile."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105  the atomic step is the point
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _slug(text: str) -> str:

@@ -1,6 +1,7 @@
 """The process plane: faults on the gateway itself. The gateway's keeper is its parent, so the keeper carries them out.
 
 Orders go to the keeper's input; its reports come over a pipe of their own, because its output is the gateway's log.
+A fault that flaps is switched from here, an order for each edge; what an order did is a lease of the keeper's.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -22,14 +24,31 @@ from drills.events import (
     FaultPlan,
     FaultProof,
     FaultRequested,
+    FaultSwitched,
     PlaneTrouble,
     When,
 )
+from drills.ground import OUTSIDE, Ground
 from drills.keeper import STOP_WITHIN_S, Beat, Did, Do, Keep
 from faults.base import Deed, Deeds, kinds
 from faults.planes.control import HEARTBEAT_S
+from faults.planes.flaps import Flaps
+from faults.shapes import Square
 
 _ANSWER_WITHIN_S = STOP_WITHIN_S + 3.0
+
+
+@dataclass
+class _On:
+    """A fault that was put on and not cleared.
+
+    on: false while it is off for now, because it flaps. undone: what the keeper said of undoing it last.
+    """
+
+    deeds: Deeds
+    on: bool = True
+    undone: tuple[Did, ...] = ()
+    flapping: asyncio.Task[None] | None = None
 
 
 class GatewayPlane:
@@ -40,16 +59,17 @@ class GatewayPlane:
         self._clock = clock
         self._emit = emit
         self._child: Child | None = None
-        self._on: dict[str, Deeds] = {}
+        self._on: dict[str, _On] = {}
+        self._turn = asyncio.Lock()
         self._waiting: dict[int, asyncio.Future[Did]] = {}
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def start(self, name: str, keep: Keep) -> Child:
+    async def start(self, name: str, keep: Keep, ground: Ground = OUTSIDE) -> Child:
         """Start a gateway under a keeper that takes orders."""
         reading, writing = os.pipe()
         try:
             keep = msgspec.structs.replace(keep, report_fd=writing)
-            self._child = await Child.start(name, "drills.keeper", keep, pass_fds=(writing,))
+            self._child = await Child.start(name, "drills.keeper", keep, pass_fds=(writing,), inside=ground.namespaces)
         except BaseException:
             os.close(reading)
             raise
@@ -64,37 +84,77 @@ class GatewayPlane:
         deeds = msgspec.convert(fault.settings, kinds()[fault.kind]).deeds()
         if deeds is None:
             raise ValueError(f"{fault.kind} does not say what to do")
-        self._on[fault.id] = deeds
-        for number, deed in enumerate(deeds.begin):
-            did = await self._do(fault.id, deed)
-            if did is None:
-                return
-            if number == 0:
-                began_s, at_s = self._since_origin(did)
-                self._emit(FaultEffective(fault=fault.id, legs=(), began_s=began_s, at_s=at_s))
-                self._prove(fault.id, When.DURING, did)
-            elif not deeds.end:
-                self._prove(fault.id, When.AFTER, did)
+        async with self._turn:
+            on = self._on[fault.id] = _On(deeds)
+            for number, deed in enumerate(deeds.begin):
+                did = await self._do(fault.id, deed)
+                if did is None:
+                    return
+                if number == 0:
+                    began_s, at_s = self._since_origin(did)
+                    self._emit(FaultEffective(fault=fault.id, legs=(), began_s=began_s, at_s=at_s))
+                    self._prove(fault.id, When.DURING, did)
+                elif not deeds.end:
+                    self._prove(fault.id, When.AFTER, did)
+        if fault.square is not None:
+            on.flapping = asyncio.create_task(self._flap(fault.id, fault.square))
 
     async def clear(self, fault_id: str) -> None:
         """Undo a fault, and wait until that is done."""
-        began_s = self._clock.now_s()
-        self._emit(FaultClearRequested(fault=fault_id, at_s=began_s))
-        deeds = self._on.pop(fault_id, None)
-        if deeds is None:
-            return  # the keeper has undone it already, and the history says why
-        for deed in deeds.end:
-            did = await self._do(fault_id, deed)
-            if did is None:
-                return
-            self._prove(fault_id, When.AFTER, did)
-        self._emit(FaultCleared(fault=fault_id, began_s=began_s, at_s=self._clock.now_s()))
+        self._emit(FaultClearRequested(fault=fault_id, at_s=self._clock.now_s()))
+        async with self._turn:  # a switch that is under way comes to its end first
+            began_s = self._clock.now_s()
+            on = self._on.pop(fault_id, None)
+            if on is None:
+                return  # the keeper has undone it already, and the history says why
+            if on.flapping is not None:
+                on.flapping.cancel()
+            # Off already, nothing is left to do: what was seen when it went off is the proof.
+            undone = [await self._do(fault_id, deed) for deed in on.deeds.end] if on.on else on.undone
+            for did in undone:
+                if did is None:
+                    return
+                self._prove(fault_id, When.AFTER, did)
+            self._emit(FaultCleared(fault=fault_id, began_s=began_s, at_s=self._clock.now_s()))
 
     async def end(self) -> None:
         """Stop listening. The keeper undoes everything when its input ends."""
-        for task in self._tasks:
+        flapping = [on.flapping for on in self._on.values() if on.flapping is not None]
+        for task in (*self._tasks, *flapping):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *flapping, return_exceptions=True)
+
+    async def _flap(self, fault_id: str, square: Square) -> None:
+        """Switch a fault off and on again, until it is cleared or the keeper fails."""
+        flaps = Flaps()
+        flaps.begin(fault_id, square, self._clock.now_s())
+        while (wait_s := flaps.wait_s(self._clock.now_s())) is not None:
+            await asyncio.sleep(wait_s)
+            async with self._turn:
+                on = self._on.get(fault_id)
+                if on is None:
+                    return
+                for _, wanted in flaps.due(self._clock.now_s()):
+                    if not await self._switch(fault_id, on, wanted):
+                        return
+
+    async def _switch(self, fault_id: str, on: _On, wanted: bool) -> bool:
+        """One edge of a flapping fault, carried out as its beginning and its end; whether that could be done.
+
+        A fault whose end needs no deed, as that of a restart, is off as soon as its time has come.
+        """
+        done = []
+        for deed in on.deeds.begin if wanted else on.deeds.end:
+            did = await self._do(fault_id, deed)
+            if did is None:
+                return False
+            done.append(did)
+        spans = [self._since_origin(did) for did in done] or [(self._clock.now_s(), self._clock.now_s())]
+        began_s, at_s = spans[0][0], spans[0 if wanted else -1][1]
+        on.on = wanted
+        on.undone = on.undone if wanted else tuple(done)
+        self._emit(FaultSwitched(fault=fault_id, on=wanted, began_s=began_s, at_s=at_s))
+        return True
 
     async def _do(self, fault_id: str, deed: Deed) -> Did | None:
         """One order; None, and trouble, when it was not carried out."""
@@ -157,7 +217,7 @@ class GatewayPlane:
                 waiting.set_result(did)
             return
         began_s, at_s = self._since_origin(did)
-        for fault in [fault for fault, deeds in self._on.items() if deeds.end]:
+        for fault in [fault for fault, on in self._on.items() if on.deeds.end]:
             del self._on[fault]
             self._emit(FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why="the runner fell silent"))
 

@@ -1,8 +1,8 @@
 """Keeps one foreign program (a gateway): starts it, passes its output on, and makes sure that it ends.
 
 A process of its own, so that it outlives a drill that was killed just long enough to clean up: when its standard
-input ends, the program's whole process group is ended, and the private folder, which holds a config with
-credentials of the run, is deleted.
+input ends, the program and every process that came from it are ended, also daemons that left its process group, and
+the private folder, which holds a config with credentials of the run, is deleted.
 
 It is the program's parent, so it also carries out faults on it: after the first line its input holds orders, and it
 reports over a pipe that it inherits. One thread does everything: the kernel ends a program when the thread that
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from drills import lifeline
+from drills import family, lifeline
 from faults.base import Deed
 from faults.planes.control import LEASE_S
 
@@ -36,7 +36,8 @@ _POLL_S = 0.01
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """What to keep: the command, its whole environment, and the private folder with its files (path to content).
+    """What to keep: the command, its whole environment, and the private folder with its files (path to content, as text
+    or as bytes).
 
     report_fd: the inherited pipe for reports; None when there are no orders.
     """
@@ -46,6 +47,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     private: str
     files: dict[str, str]
+    blobs: dict[str, bytes] = {}
     report_fd: int | None = None
 
 
@@ -77,28 +79,22 @@ class Did(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _write(keep: Keep) -> None:
-    for name, content in keep.files.items():
+    texts = {name: text.encode() for name, text in keep.files.items()}
+    for name, content in (texts | keep.blobs).items():
         path = Path(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
 
 
-def _signal(child: subprocess.Popen[bytes], sig: signal.Signals) -> None:
-    """Send a signal to the program's whole group, which outlives its leader."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, sig)
-
-
 def _end(child: subprocess.Popen[bytes], within_s: float = GRACE_S) -> int:
-    """End the process group: ask, wait a little, kill. Its exit code."""
-    _signal(child, signal.SIGTERM)
-    _signal(child, signal.SIGCONT)  # a paused program hears nothing before it goes on
+    """End the program and all that came from it: ask, wait a little, kill. Its exit code."""
+    family.signal_all(signal.SIGTERM, child.pid)
+    family.signal_all(signal.SIGCONT, child.pid)  # a paused program hears nothing before it goes on
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(within_s)
-    _signal(child, signal.SIGKILL)
-    return child.wait()
+    return _kill(child)
 
 
 class _Keeper:
@@ -126,6 +122,7 @@ class _Keeper:
                 self._order(line)
             if self._child is not None and self._child.poll() is not None:
                 return _end(self._child)
+            family.reap(but=0 if self._child is None else self._child.pid)
             if self._input_ended:
                 return self._code if self._child is None else _end(self._child)
             self._wait(LEASE_S / 10)
@@ -172,11 +169,11 @@ class _Keeper:
         if child is None:
             raise OSError("it does not run")
         if deed is Deed.PAUSE:
-            _signal(child, signal.SIGSTOP)
+            family.stop_all(child.pid)
             _until_state(child, os.WSTOPPED, "stop")
             return f"process {child.pid} is stopped (SIGSTOP)"
         if deed is Deed.RESUME:
-            _signal(child, signal.SIGCONT)
+            family.signal_all(signal.SIGCONT, child.pid)
             _until_state(child, os.WCONTINUED, "go on")
             return f"process {child.pid} goes on (SIGCONT)"
         if deed is Deed.STOP:
@@ -188,7 +185,7 @@ class _Keeper:
 
     def _ask_to_end(self, child: subprocess.Popen[bytes]) -> None:
         """Wait for a polite end, but not when the input ends in the meantime."""
-        _signal(child, signal.SIGTERM)
+        family.signal_all(signal.SIGTERM, child.pid)
         until_s = time.monotonic() + STOP_WITHIN_S
         while child.poll() is None and not self._input_ended and time.monotonic() < until_s:
             self._wait(0.1)
@@ -206,8 +203,10 @@ class _Keeper:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> int:
-    _signal(child, signal.SIGKILL)
-    return child.wait()
+    family.signal_all(signal.SIGKILL, child.pid)  # the group may outlive its leader
+    code = child.wait()
+    family.end_all()
+    return code
 
 
 def _until_state(child: subprocess.Popen[bytes], state: int, what: str) -> None:
@@ -229,6 +228,7 @@ def main() -> None:
         if not data:
             return
         first += data
+    lifeline.keep_orphans()
     line, _, rest = first.partition(b"\n")
     keep = msgspec.json.decode(line, type=Keep)
     private = Path(keep.private)

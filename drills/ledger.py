@@ -6,9 +6,13 @@ kept and named, so that the ledger adds up or says where it does not.
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 from drills import inferred
 from drills.events import (
@@ -27,9 +31,11 @@ from drills.events import (
     FaultPlan,
     FaultProof,
     FaultRequested,
+    FaultSwitched,
     GatewayLine,
     HealthPoll,
     HostTried,
+    LookupFailed,
     PhaseStarted,
     PlaneTrouble,
     Probe,
@@ -44,11 +50,24 @@ from drills.providers.base import Surface
 from drills.request import Attempt, Request
 
 
+class OnWindow(NamedTuple):
+    """A time in which a fault was on without a break; one that does not flap has one.
+
+    It was being put on from `began_s`, on for everybody from `on_s` to `ends_s`, and off for everybody from `off_s`.
+    The last two are infinite where it was never seen to end.
+    """
+
+    began_s: float
+    on_s: float
+    ends_s: float
+    off_s: float
+
+
 @dataclass(frozen=True)
 class FaultRecord:
     """What became of one fault of the plan. Times are None where it never came so far.
 
-    hung_connects: of the gateway, not of the drill's own probes, which are in `proofs`.
+    hung_connects, failed_lookups: of the gateway, not of the drill's own probes, which are in `proofs`.
     """
 
     plan: FaultPlan
@@ -58,6 +77,19 @@ class FaultRecord:
     cleared: FaultCleared | None
     hung_connects: tuple[ConnectHung, ...]
     proofs: tuple[FaultProof, ...] = ()
+    switched: tuple[FaultSwitched, ...] = ()
+    """Of a flapping fault that is switched as a whole: its edges in order."""
+    failed_lookups: tuple[LookupFailed, ...] = ()
+
+    @cached_property
+    def on_windows(self) -> tuple[OnWindow, ...]:
+        """When it was on, in order."""
+        return _on_windows(self.effective, self.switched, self.cleared)
+
+    @property
+    def traces_s(self) -> tuple[float, ...]:
+        """When tries were seen that came to no attempt: connects that hung, and lookups that failed."""
+        return (*(hung.seen_s for hung in self.hung_connects), *(one.seen_s for one in self.failed_lookups))
 
     @property
     def effective_s(self) -> float | None:
@@ -132,8 +164,10 @@ class _Raw:
     finished: dict[int, AttemptDone] = field(default_factory=dict)
     hung: list[ConnectHung] = field(default_factory=list)
     gone: list[ConnectGone] = field(default_factory=list)
+    lookups: list[LookupFailed] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
+    switched: dict[str, list[FaultSwitched]] = field(default_factory=lambda: defaultdict(list))
     clear_requested: dict[str, float] = field(default_factory=dict)
     cleared: dict[str, FaultCleared] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
@@ -148,8 +182,12 @@ class _Raw:
     timeline_ended_s: float | None = None
     ended: RunEnded | None = None
 
+    def on_windows(self, fault: str) -> tuple[OnWindow, ...]:
+        """When a fault was on, in order."""
+        return _on_windows(self.effective.get(fault), self.switched[fault], self.cleared.get(fault))
 
-def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat table of event kinds
+
+def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912, PLR0915  one flat table of event kinds
     raw = _Raw()
     for event in events:
         match event:
@@ -167,10 +205,14 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912  one flat 
                 raw.hung.append(event)
             case ConnectGone():
                 raw.gone.append(event)
+            case LookupFailed():
+                raw.lookups.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
                 raw.effective[event.fault] = event
+            case FaultSwitched():
+                raw.switched[event.fault].append(event)
             case FaultClearRequested():
                 raw.clear_requested[event.fault] = event.at_s
             case FaultCleared():
@@ -206,9 +248,10 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     """Join a history."""
     raw = _sort(events)
     by_id: dict[str, list[Attempt]] = defaultdict(list)
+    wires = [(fault, raw.on_windows(fault.id)) for fault in header.faults if fault.plane == "toxi"]
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
-        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(header, raw, seen, done))))
+        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(wires, seen, done))))
     calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
     own = _inferred(header, raw, calls)
     requests = [*own.requests] if header.inferred else _requests(raw, by_id)
@@ -250,7 +293,7 @@ def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferr
     """What an application's calls come to. Nothing, when there are none."""
     told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
     span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
-    hung = [hung for hung in raw.hung if not _is_probe(hung, raw)] if header.inferred else []
+    hung = [hung for hung in raw.hung if not _is_probe(hung, (hung.leg,), raw)] if header.inferred else []
     legs = [leg.name for leg in header.legs]
     return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
@@ -305,17 +348,40 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
         yield replace(request, slow=True) if slow else request
 
 
-def _on_the_wire(header: RunStarted, raw: _Raw, seen: AttemptReceived, done: AttemptDone | None) -> Iterable[str]:
+def _on_the_wire(
+    wires: Iterable[tuple[FaultPlan, Sequence[OnWindow]]], seen: AttemptReceived, done: AttemptDone | None
+) -> Iterable[str]:
     """Faults at the leg during an attempt; one that was put on while it was answered whole may have missed it."""
-    for fault in header.faults:
-        effective, cleared = raw.effective.get(fault.id), raw.cleared.get(fault.id)
-        if fault.plane != "toxi" or seen.leg not in fault.legs or effective is None:
+    whole = done is not None and done.result is AttemptResult.ANSWERED
+    ends_s = math.inf if done is None else done.done_s
+    for fault, windows in wires:
+        if seen.leg not in fault.legs:
             continue
-        whole = done is not None and done.result is AttemptResult.ANSWERED
-        ends_s = float("inf") if done is None else done.done_s
-        begins_s = effective.at_s if whole else effective.began_s
-        if ends_s >= begins_s and (cleared is None or seen.received_s < cleared.began_s):
+        next_one = bisect.bisect_right(windows, seen.received_s, key=lambda window: window.ends_s)
+        if next_one == len(windows):
+            continue
+        first = windows[next_one]
+        if ends_s >= (first.on_s if whole else first.began_s):
             yield fault.id
+
+
+def _on_windows(
+    effective: FaultEffective | None, switched: Iterable[FaultSwitched], cleared: FaultCleared | None
+) -> tuple[OnWindow, ...]:
+    """When a fault was on: from its beginning and each time that it went on again, to the next edge."""
+    if effective is None:
+        return ()
+    end = (math.inf, math.inf) if cleared is None else (cleared.began_s, cleared.at_s)
+    edges = sorted(switched, key=lambda edge: edge.at_s)
+    on: tuple[float, float] | None = (effective.began_s, effective.at_s)
+    found = []
+    for edge in edges:
+        if edge.on:
+            on = (edge.began_s, edge.at_s)
+        elif on is not None:
+            found.append(OnWindow(*on, edge.began_s, edge.at_s))
+            on = None
+    return (*found, OnWindow(*on, *end)) if on is not None else tuple(found)
 
 
 def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
@@ -327,8 +393,12 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             effective=raw.effective.get(plan.id),
             clear_requested_s=raw.clear_requested.get(plan.id),
             cleared=raw.cleared.get(plan.id),
-            hung_connects=tuple(hung for hung in raw.hung if plan.id in hung.faults and not _is_probe(hung, raw)),
+            hung_connects=tuple(h for h in raw.hung if plan.id in h.faults and not _is_probe(h, (h.leg,), raw)),
+            failed_lookups=tuple(
+                one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, one.legs, raw)
+            ),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
+            switched=tuple(sorted(raw.switched[plan.id], key=lambda edge: edge.at_s)),
         )
 
 
@@ -336,8 +406,8 @@ _SEEN_LATE_S = 0.5
 """A hanging connect is seen by looking now and then: it may be reported after it was given up."""
 
 
-def _is_probe(hung: ConnectHung, raw: _Raw) -> bool:
-    return hung.port != 0 and any(
-        (proof.leg, proof.port) == (hung.leg, hung.port) and proof.sent_s <= hung.seen_s <= proof.done_s + _SEEN_LATE_S
+def _is_probe(seen: ConnectHung | LookupFailed, legs: Collection[str], raw: _Raw) -> bool:
+    return seen.port != 0 and any(
+        proof.leg in legs and proof.port == seen.port and proof.sent_s <= seen.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs
     )

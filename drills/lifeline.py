@@ -1,7 +1,8 @@
 """Ties a child process to the process that started it, so that nothing outlives a drill that was killed.
 
 Two independent ties: the kernel's parent-death signal (Linux), and the end of standard input, which the parent
-holds open and never closes before it wants the child gone.
+holds open and never closes before it wants the child gone. A third is for children's children: their parents may end
+before them, and then a process that keeps orphans becomes their parent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(sig: signal.Signals = signal.SIGKILL, parent: int | None = None) -> None:
@@ -22,9 +24,22 @@ def die_with_parent(sig: signal.Signals = signal.SIGKILL, parent: int | None = N
     """
     if sys.platform != "linux":
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    _prctl(_PR_SET_PDEATHSIG, int(sig))
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), sig)
+
+
+def keep_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends. Does nothing where there is no prctl.
+
+    Source: prctl(2), PR_SET_CHILD_SUBREAPER.
+    """
+    if sys.platform == "linux":
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

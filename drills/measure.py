@@ -5,6 +5,7 @@ Percentiles are by the nearest-rank method on raw values; none is given that the
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import statistics
@@ -15,10 +16,10 @@ from typing import TypeVar
 
 from drills import failback, switchover
 from drills.events import THE_GATEWAY, FaultProof, Via, When
-from drills.ledger import FaultRecord, Ledger
+from drills.ledger import FaultRecord, Ledger, OnWindow
 from drills.outage import Answered, client_outage
 from drills.outcomes import Outcome
-from drills.request import Attempt, Request
+from drills.request import Request
 from drills.result import (
     Attempts,
     Failback,
@@ -33,8 +34,7 @@ from drills.result import (
     Requests,
     Switchover,
 )
-from faults.base import Connections
-from faults.proof import CLEARLY_LATE_S
+from drills.touched import tokens_that_met, touched_requests
 
 _P99_NEEDS = 100
 _Found = TypeVar("_Found")
@@ -107,15 +107,16 @@ def _requests(ledger: Ledger) -> Requests:
 
 def broken_streams(ledger: Ledger) -> tuple[Request, ...]:
     """Streams that were being received when a fault struck and ended in an error that the caller could see."""
-    onsets = [(fault.effective.began_s, fault.effective.at_s) for fault in ledger.faults if fault.effective is not None]
-    return tuple(request for request in ledger.requests if any(_broken_by(request, *onset) for onset in onsets))
+    faults = [fault.on_windows for fault in ledger.faults]
+    return tuple(request for request in ledger.requests if any(_broken_by(request, windows) for windows in faults))
 
 
-def _broken_by(request: Request, began_s: float, at_s: float) -> bool:
+def _broken_by(request: Request, windows: Sequence[OnWindow]) -> bool:
     done = request.done
     if done is None or not request.stream or request.outcome is not Outcome.FAILED or done.first_token_s is None:
         return False
-    return done.first_token_s <= at_s and began_s <= done.done_s
+    next_one = bisect.bisect_left(windows, done.first_token_s, key=lambda window: window.on_s)
+    return next_one < len(windows) and windows[next_one].began_s <= done.done_s
 
 
 def _attempts(ledger: Ledger) -> Attempts:
@@ -225,6 +226,7 @@ def _phases(ledger: Ledger) -> list[PhasePart]:
         sent = [r for r in inside if r.sent_s is not None]
         found.append(
             PhasePart(
+                basis=phase.basis,
                 name=phase.name,
                 start_s=begin_s,
                 end_s=end_s,
@@ -259,11 +261,13 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         effective_s=fault.effective_s,
         transition_s=effective.at_s - effective.began_s if effective else None,
         cleared_s=fault.cleared_s,
-        touched_requests=_touched(ledger, fault),
-        touched_tokens=len(_tokens_that_met(ledger, fault)),
-        cut_connections=effective.cut if effective else 0,
-        held_connections=effective.held if effective else 0,
+        touched_requests=touched_requests(ledger, fault),
+        touched_tokens=len(tokens_that_met(ledger, fault)),
+        switched=len(fault.switched),
+        cut_connections=sum(edge.cut for edge in (effective, *fault.switched) if edge is not None),
+        held_connections=sum(edge.held for edge in (effective, *fault.switched) if edge is not None),
         hung_connects=len(fault.hung_connects),
+        failed_lookups=len(fault.failed_lookups),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
         proof=tuple(_proof(ledger, fault, leg) for leg in _proven_at(fault)),
     )
@@ -315,74 +319,3 @@ def _all_clear_s(ledger: Ledger, leg: str, before_s: float) -> float:
     """When the last fault on a leg was cleared before a time; that time when there was none."""
     cleared = [fault.cleared_s for fault in ledger.faults if leg in fault.plan.legs and fault.cleared_s is not None]
     return max((cleared_s for cleared_s in cleared if cleared_s <= before_s), default=before_s)
-
-
-def _touched(ledger: Ledger, fault: FaultRecord) -> int:
-    """Attempts and hung connects that met the fault.
-
-    A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
-    due while it was on and of which no attempt reached its legs, if one of its legs served before; and an application
-    that ended with an error while it was on.
-    """
-    if fault.plan.plane == "process":
-        return _touched_at_the_gateway(ledger, fault)
-    if fault.plan.of_identity:
-        return _touched_for_want_of_a_token(ledger, fault)
-    attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
-    touched = attempts + len(fault.hung_connects)
-    onset_s = fault.effective_s
-    if onset_s is None or fault.plan.connections is not Connections.REFUSED:
-        return touched
-    if switchover.served_before(ledger, onset_s, fault.plan.legs) not in fault.plan.legs:
-        return touched
-    end_s = switchover.window_end_s(ledger, fault)
-    window = [r for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
-    died_s = ledger.died_s
-    died_of_it = died_s is not None and onset_s <= died_s < end_s
-    return touched + died_of_it + sum(1 for r in window if not any(a.leg in fault.plan.legs for a in r.attempts))
-
-
-def _touched_for_want_of_a_token(ledger: Ledger, fault: FaultRecord) -> int:
-    """Of a fault of the identity service, since the gateway's first request for a token that met it: requests due while
-    it was on of which nothing reached its legs, if one of its legs served before, or that reached them clearly late.
-
-    A token that the gateway still holds hides such a fault from callers: then none was touched.
-    """
-    onset_s, met = fault.effective_s, _tokens_that_met(ledger, fault)
-    if onset_s is None or not met:
-        return 0
-    legs, end_s = fault.plan.legs, switchover.window_end_s(ledger, fault)
-    served = switchover.served_before(ledger, onset_s, legs) in legs
-    late_s = switchover.usual_way_s(ledger, onset_s) + CLEARLY_LATE_S
-    ends_s = [token.done.done_s for token in met if token.done is not None]
-
-    def touched(request: Request, sent_s: float) -> bool:
-        reached_s = next((a.received_s for a in request.attempts if a.leg in legs), None)
-        if reached_s is None:
-            return served and (request.done_s is None or request.done_s >= met[0].received_s)
-        return reached_s - sent_s >= late_s and any(sent_s <= end_s <= reached_s for end_s in ends_s)
-
-    window = [(r, r.sent_s) for r in ledger.requests if r.sent_s is not None and onset_s <= r.due_s < end_s]
-    return sum(touched(request, sent_s) for request, sent_s in window)
-
-
-def _tokens_that_met(ledger: Ledger, fault: FaultRecord) -> list[Attempt]:
-    return [token for token in ledger.tokens_asked(fault.plan.legs) if fault.plan.id in token.faults]
-
-
-def _touched_at_the_gateway(ledger: Ledger, fault: FaultRecord) -> int:
-    """Of a fault on the gateway itself: requests due while it was on that were not answered well, or that the gateway
-    began to work on only when it was over.
-    """
-    if fault.effective is None:
-        return 0
-    end_s = fault.cleared_s if fault.cleared_s is not None else switchover.last_s(ledger)
-    window = [r for r in ledger.requests if r.sent_s is not None and fault.effective.began_s <= r.due_s < end_s]
-    return sum(1 for r in window if not r.good or (r.due_s < end_s - _HELD_AT_LEAST_S and _begun_after(r, end_s)))
-
-
-_HELD_AT_LEAST_S = 0.05
-
-
-def _begun_after(request: Request, time_s: float) -> bool:
-    return bool(request.attempts) and request.attempts[0].received_s >= time_s

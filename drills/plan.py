@@ -102,7 +102,8 @@ def _phases(scenario: Scenario, legs: Sequence[Leg], without_faults: bool) -> li
             answered = phase.until.answered
             names = tuple(leg.name for leg in legs if leg.role == answered.role)
             until = UntilAnswered(legs=names, requests=answered.requests)
-        found.append(PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until))
+        planned = PhasePlan(name=phase.name, start_s=start_s, end_s=end_s, faults=ids, until=until, basis=phase.basis)
+        found.append(planned)
         start_s = end_s
     return found
 
@@ -118,9 +119,11 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             selector="the gateway" if window.use.fault.plane == "process" else str(window.use.selector),
             settings=asdict(window.use.fault),
             connections=window.use.fault.connections(),
+            lookups=window.use.fault.lookups(),
             shape=window.use.shape,
             plane=window.use.fault.plane,
             of_identity=window.use.fault.of_identity,
+            sees_requests=window.use.fault.sees_requests,
         )
         for window in scenario.fault_windows()
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import msgspec
@@ -20,12 +21,15 @@ from drills.events import (
     FaultRequested,
     PlaneTrouble,
 )
+from drills.ground import OUTSIDE, Ground, Stand
 from drills.legs import Leg
+from faults.handshake import Certificate
 from faults.planes.control import (
     HEARTBEAT_S,
     Apply,
     Clear,
     Heartbeat,
+    Pem,
     PlaneEvent,
     PlaneLeg,
     PlaneReady,
@@ -38,16 +42,15 @@ _ANSWER_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True)
-class Agreed:
-    """What a run agrees on with its planes.
+class Shared:
+    """Secrets of a run that its plane knows.
 
-    probes: how the ids of the probes begin that prove the faults. salt: with what texts are hashed; empty for none.
-    listen: by leg, the loopback port at which it is called, where not any free one will do.
+    probes: how the ids of the probes begin that prove the faults. salt: with what the texts of an application's own
+    requests are hashed; empty when there are none.
     """
 
     probes: str = ""
     salt: str = ""
-    listen: Mapping[str, int] = field(default_factory=dict)
 
 
 class FaultPlane(Protocol):
@@ -82,9 +85,11 @@ class ChildPlane:
         self._beating = asyncio.create_task(self._beat())
 
     @classmethod
-    async def begin(cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None]) -> Self:
+    async def begin(
+        cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None], ground: Ground = OUTSIDE
+    ) -> Self:
         """Start the process. Raises `ChildLostError` when it does not come up."""
-        child = await Child.start(cls.what, cls.module, spec)
+        child = await Child.start(cls.what, cls.module, spec, inside=ground.namespaces)
         try:
             line = await child.first_line(_READY_WITHIN_S)
         except BaseException:
@@ -153,32 +158,41 @@ class MitmPlane(ChildPlane):
     @classmethod
     async def start(
         cls,
-        legs: Sequence[Leg],
-        upstream: Mapping[str, int],
+        legs: Sequence[PlaneLeg],
         seed: int,
         clock: Clock,
         emit: Callable[[AnyEvent], None],
-        agreed: Agreed = Agreed(),
+        shared: Shared = Shared(),
+        ground: Ground = OUTSIDE,
     ) -> MitmPlane:
         """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
-        spec = PlaneSpec(
-            origin_s=clock.origin_s,
-            seed=seed,
-            probes=agreed.probes,
-            salt=agreed.salt,
-            legs=tuple(
-                PlaneLeg(
-                    name=leg.name,
-                    provider=leg.provider,
-                    upstream_scheme="http",
-                    upstream_host="127.0.0.1",
-                    upstream_port=upstream[leg.name],
-                    listen=("127.0.0.1", agreed.listen[leg.name]) if leg.name in agreed.listen else None,
-                )
-                for leg in legs
-            ),
+        spec = PlaneSpec(origin_s=clock.origin_s, seed=seed, probes=shared.probes, salt=shared.salt, legs=tuple(legs))
+        return await cls.begin(spec, clock, emit, ground)
+
+
+def plane_legs(
+    legs: Sequence[Leg],
+    upstream: Mapping[str, int],
+    certificates: Mapping[str, dict[Certificate, Pem]],
+    stands: Mapping[str, Stand] = MappingProxyType({}),
+    behind: Collection[str] = (),
+) -> tuple[PlaneLeg, ...]:
+    """The legs as the plane sees them. upstream: each provider's loopback port. certificates: of legs with TLS. stands:
+    of legs that have a place of their own; behind: legs whose place is another plane's.
+    """
+    return tuple(
+        PlaneLeg(
+            name=leg.name,
+            provider=leg.provider,
+            upstream_scheme="http",
+            upstream_host="127.0.0.1",
+            upstream_port=upstream[leg.name],
+            certificates=certificates.get(leg.name, {}),
+            listen=None if leg.name in behind or leg.name not in stands else stands[leg.name].endpoint,
+            names=dict.fromkeys(stands[leg.name].names, stands[leg.name].endpoint[0]) if leg.name in stands else {},
         )
-        return await cls.begin(spec, clock, emit)
+        for leg in legs
+    )
 
 
 class ToxiPlane(ChildPlane):
@@ -195,18 +209,18 @@ class ToxiPlane(ChildPlane):
         upstream: Mapping[str, int],
         clock: Clock,
         emit: Callable[[AnyEvent], None],
-        listen: Mapping[str, int],
+        stands: Mapping[str, Stand] = MappingProxyType({}),
+        ground: Ground = OUTSIDE,
     ) -> ToxiPlane:
-        """Start a plane with a Toxiproxy server, given as its URL or as the program to start.
-
-        listen: as in `Agreed`.
+        """Start a plane with a Toxiproxy server, given as its URL or as the program to start. stands: of legs that have
+        a place of their own in a private network.
         """
         there = server.startswith("http:")
         spec = ToxiSpec(
             origin_s=clock.origin_s,
             upstream=dict(upstream),
-            listen={leg: port for leg, port in listen.items() if leg in upstream},
+            listen={leg: stands[leg].endpoint for leg in upstream if leg in stands},
             command="" if there else server,
             url=server if there else "",
         )
-        return await cls.begin(spec, clock, emit)
+        return await cls.begin(spec, clock, emit, ground)

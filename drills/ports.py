@@ -1,4 +1,4 @@
-"""Loopback ports: free ones, lasting ones, and whether one can be had."""
+"""Loopback ports that are free, and stay so."""
 
 from __future__ import annotations
 

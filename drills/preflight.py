@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from drills import providers
+from drills.address import Address
 from drills.client import Callers, Prober, Sent, clean
 from drills.clock import Clock
 from drills.events import Ending, Probe, Via
@@ -27,11 +28,17 @@ def new_mark() -> Mark:
 
 
 async def check_legs(
-    prober: Prober, legs: Sequence[Leg], direct: Mapping[str, str], plane: Mapping[str, str], emit: Emit, *, pairs: int
+    prober: Prober,
+    legs: Sequence[Leg],
+    direct: Mapping[str, Address],
+    plane: Mapping[str, Address],
+    emit: Emit,
+    *,
+    pairs: int,
 ) -> None:
     """Probe every leg, alternating between straight to it and through the plane, whole and streamed.
 
-    `direct` and `plane` give each leg's base URL. Legs are probed side by side, each one request at a time.
+    `direct` and `plane` say where each leg listens. Legs are probed side by side, each one request at a time.
     """
 
     async def one_leg(leg: Leg) -> None:
@@ -44,7 +51,13 @@ async def check_legs(
 
 
 async def check_identity(
-    prober: Prober, legs: Sequence[Leg], direct: Mapping[str, str], plane: Mapping[str, str], emit: Emit, *, pairs: int
+    prober: Prober,
+    legs: Sequence[Leg],
+    direct: Mapping[str, Address],
+    plane: Mapping[str, Address],
+    emit: Emit,
+    *,
+    pairs: int,
 ) -> None:
     """Ask the identity service of each of these legs for a token, as `check_legs` asks the models."""
 
@@ -56,10 +69,10 @@ async def check_identity(
     await asyncio.gather(*(one_leg(leg) for leg in legs))
 
 
-async def _probe(prober: Prober, leg: Leg, via: Via, url: str, stream: bool) -> Probe:
+async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool) -> Probe:
     provider = providers.get(leg.provider)
     mark = new_mark()
-    sent = await prober.send(url, provider.probe(leg.model, mark.prompt(), stream))
+    sent = await prober.send(to, provider.probe(leg.model, mark.prompt(), stream))
     error = _refusal(sent)
     if not error:
         try:
@@ -72,10 +85,10 @@ async def _probe(prober: Prober, leg: Leg, via: Via, url: str, stream: bool) -> 
     return _probe_of(mark, leg, via, sent, error, stream=stream)
 
 
-async def _probe_identity(prober: Prober, leg: Leg, via: Via, url: str) -> Probe:
+async def _probe_identity(prober: Prober, leg: Leg, via: Via, to: Address) -> Probe:
     service = providers.identity(leg.provider)
     mark = new_mark()
-    sent = await prober.send(url, service.identity_probe(mark.prompt()))
+    sent = await prober.send(to, service.identity_probe(mark.prompt()))
     error = _refusal(sent)
     if not error:
         try:

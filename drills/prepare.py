@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from drills import gateways, providers, tested, toxiproxy_install
+from drills import gateways, providers, routing, tested, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
 from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready
@@ -18,34 +19,57 @@ from drills.plan import Plan, make
 from drills.planeurls import plane_urls
 from drills.ports import check_port
 from drills.problems import UsageProblem
+from drills.routes import Route
+from drills.routing.base import Planned, RouteKind
 from drills.run import Job
 from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
+from drills.targets import resolve
 from faults.base import kinds
+from reports.base import formats
 
 
-def _planned(
-    args: argparse.Namespace, seed: int, nonce: str
-) -> tuple[Scenario, Gateway | RunsAlready, Discovery, Plan]:
-    scenario = load(args.scenario)
+class Prepared(NamedTuple):
+    """What was asked for, found and planned, before anything is installed or started."""
+
+    scenario: Scenario
+    gateway: Gateway | RunsAlready
+    route: RouteKind
+    found: Discovery
+    plan: Plan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know first."""
+        return (*self.found.notes, *self.route.notes(self.found), *self.plan.warnings)
+
+
+def _prepared(args: argparse.Namespace, scenario: Scenario, seed: int, nonce: str) -> Prepared:
     gateway = tested.choose(args, scenario)
+    route = routing.get(args.route or (Route.FIXED if isinstance(gateway, RunsAlready) else Route.REWRITE))
     found = gateway.discover(args.config, args.model)
-    plan = make(scenario, found.legs, seed, nonce, getattr(args, "no_faults", False))
+    without_faults = getattr(args, "no_faults", False)
+    targets = () if without_faults else resolve(scenario, found.legs)
+    if problems := list(route.problems(Planned(gateway, found, targets))):
+        raise UsageProblem(problems)
+    plan = make(scenario, found.legs, seed, nonce, without_faults)
     if isinstance(gateway, MakesCalls):
         plan = replace(plan, arrivals=(), warnings=())  # nobody sends it requests
-    return scenario, gateway, found, plan
+    return Prepared(scenario, gateway, route, found, plan)
 
 
 def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> Job:
     """All that a run needs, the gateway installed. Raises `UsageProblem`."""
     scenario = load(args.scenario)
     seed = next((seed for seed in (args.seed, scenario.seed) if seed is not None), secrets.randbelow(2**32))
-    scenario, gateway, found, plan = _planned(args, seed, nonce)
+    scenario, gateway, route, found, plan = prepared = _prepared(args, scenario, seed, nonce)
     if args.port is not None:
         check_port(args.port)
+    if lacking := route.lacks():
+        raise UsageProblem(lacking)
     toxiproxy = toxiproxy_for(plan, say)
     version = gateway.prepare(say)
-    for note in (*found.notes, *plan.warnings):
+    for note in prepared.notes:
         say(f"note: {note}")
     return Job(
         scenario=scenario,
@@ -53,6 +77,8 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
         plan=plan,
         gateway=gateway,
         gateway_version=version,
+        route=route,
+        notes=prepared.notes,
         seed=seed,
         folder=make_folder(args.out, Path(scenario.file).stem, gateway.name),
         port=args.port,
@@ -73,12 +99,13 @@ def toxiproxy_for(plan: Plan, say: Callable[[str], None]) -> str:
 
 def plan_text(args: argparse.Namespace) -> str:
     """What a run would do, for people or as JSON."""
-    scenario, gateway, found, plan = _planned(args, args.seed, "plan")
+    scenario, gateway, route, found, plan = prepared = _prepared(args, load(args.scenario), args.seed, "plan")
     if args.json:
         return json.dumps(
             {
                 "scenario": scenario.name,
                 "gateway": gateway.name,
+                "route": route.name,
                 "entry_model": found.entry_model,
                 "legs": [{key: getattr(leg, key) for key in leg.__struct_fields__} for leg in found.legs],
                 "phases": [
@@ -88,11 +115,11 @@ def plan_text(args: argparse.Namespace) -> str:
                 "upstreams": plane_urls(found.legs, found.ports),
                 "arrivals": len(plan.arrivals),
                 "duration_s": plan.duration_s,
-                "notes": [*found.notes, *plan.warnings],
+                "notes": list(prepared.notes),
             },
             indent=2,
         )
-    lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}"]
+    lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}, route {route.name}"]
     asked = "it makes its own calls" if isinstance(gateway, MakesCalls) else f"callers ask for {found.entry_model!r}"
     lines.append(f"{asked}; the legs, in the order in which it uses them:")
     for leg in found.legs:
@@ -108,7 +135,7 @@ def plan_text(args: argparse.Namespace) -> str:
         lines += [
             f"            {faults[id_].kind} on {', '.join(faults[id_].legs) or 'the gateway'}" for id_ in phase.faults
         ]
-    lines += ["", *(f"note: {note}" for note in (*found.notes, *plan.warnings))]
+    lines += ["", *(f"note: {note}" for note in prepared.notes)]
     return "\n".join(lines).rstrip()
 
 
@@ -145,6 +172,8 @@ def list_text(what: str, as_json: bool) -> str:
         rows = dict.fromkeys(gateways.names(), "")
     elif what == "providers":
         rows = dict.fromkeys(providers.names(), "")
+    elif what == "reports":
+        rows = {name: report.about for name, report in formats().items()}
     else:
         rows = {name: load(name).name for name in shipped()}
     if as_json:

@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 
 from drills import providers
+from drills.address import Reach
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer
-from faults.base import Fault, kinds
+from faults.base import Fault, Lookups, kinds
 from faults.proof import Came, ProbeOutcome
 
 QUIET_S = 1.2
@@ -56,12 +57,14 @@ class Timing:
 
 class _Way(NamedTuple):
     """How a fault is probed: with a streamed answer or not, whether the end of the connection is waited for, and
-    whether it is the identity service that is asked and not the model.
+    whether it is the identity service that is asked and not the model, and whether the name of the leg's host is
+    looked up first.
     """
 
     stream: bool
     to_end: bool
     identity: bool
+    by_name: bool
 
 
 @dataclass(frozen=True)
@@ -90,20 +93,21 @@ class Prover:
     def __init__(
         self,
         legs: Sequence[Leg],
-        plane: Mapping[str, str],
+        reach: Reach,
         clock: Clock,
         emit: Emit,
         secret: str,
         timing: Timing,
     ) -> None:
         self._legs = {leg.name: leg for leg in legs}
-        self._plane = plane
+        self._addresses = reach.addresses
+        self._names = reach.names
         self._clock = clock
         self._emit = emit
         self._secret = secret
         self._words = max(timing.words, DEFAULT_WORDS)
         self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
-        self._prober = FaultProber(clock)
+        self._prober = FaultProber(clock, reach.authority, reach.ground)
         self._usual_s: dict[tuple[str, bool, bool], float] = {}
         self._on: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
         self._owed: dict[str, dict[str, FaultPlan]] = {leg.name: {} for leg in legs}
@@ -185,9 +189,16 @@ class Prover:
         await asyncio.gather(*(self._prove_leg(fault, leg, until_s) for leg in fault.legs))
 
     async def _prove_leg(self, fault: FaultPlan, leg: str, until_s: float) -> None:
-        spec = _fault(fault)
+        spec, since_s = _fault(fault), self._clock.now_s()
         for _ in range(_TRIES):
             left_s = until_s - self._clock.now_s()
+            if fault.square is not None:
+                # Of a fault that flaps as a whole, a probe must come and go while it is on.
+                wait_s, on_s = fault.square.on_window_s(self._clock.now_s() - since_s, fault.square.on_s / 2)
+                if wait_s >= left_s:
+                    return
+                await asyncio.sleep(wait_s)
+                left_s = min(left_s - wait_s, on_s)
             within_s = min(self._usually_s(leg, _way(fault)) + QUIET_S, _SHARE * left_s)
             beside = self._others(fault, leg)
             seen = await self._probe(leg, _way(fault), within_s)
@@ -225,7 +236,8 @@ class Prover:
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
         if way.identity:
             request = providers.identity(self._legs[leg].provider).identity_probe(mark.prompt())
-        proof = await self._prober.send(self._plane[leg], request, within_s, to_end=way.to_end)
+        name = self._names[leg] if way.by_name else ""
+        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end, name=name)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, way))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
@@ -266,7 +278,8 @@ class Prover:
 
 def _way(plan: FaultPlan) -> _Way:
     fault = _fault(plan)
-    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity)
+    by_name = fault.lookups() is not Lookups.ANSWERED
+    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity, by_name)
 
 
 def _through(probes: Sequence[Probe], leg: str, stream: bool, identity: bool) -> list[Probe]:

@@ -6,11 +6,14 @@ Fields are added, never renamed or removed, within one `schema`. Null means "nev
 from __future__ import annotations
 
 import enum
+import json
+import re
 
 import msgspec
 
-from drills.events import HowTried, PhasePlan
+from drills.events import Basis, HowTried, PhasePlan
 from drills.legs import Leg
+from drills.routes import Route
 
 RESULT_SCHEMA = "failover-drill/result/1"
 
@@ -50,13 +53,16 @@ class ScenarioPart(_Part, frozen=True, kw_only=True):
 
 
 class GatewayPart(_Part, frozen=True, kw_only=True):
-    """What was under test. config_sha256: of the user's config, byte for byte."""
+    """What was under test. config_sha256: of the user's config, byte for byte. route: how its
+    traffic came to the planes.
+    """
 
     name: str
     version: str
     config_file: str
     config_sha256: str
     entry_model: str
+    route: Route = Route.REWRITE
 
 
 class ProofPart(_Part, frozen=True, kw_only=True):
@@ -85,8 +91,10 @@ class ProofPart(_Part, frozen=True, kw_only=True):
 class FaultPart(_Part, frozen=True, kw_only=True):
     """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
     connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away; for one of an
-    identity service, the arrivals that had to do without a token or waited for it. touched_tokens: the gateway's
-    requests for tokens that met it.
+    identity service, the arrivals that had to do without a token or waited for it; for one of names, which meets
+    lookups (`failed_lookups`) and no requests, the arrivals that it turned away, if any lookup failed. touched_tokens:
+    the gateway's requests for tokens that met it. switched: how often a fault that flaps as a whole went off or on
+    again.
     shape: which requests it hits; empty for all. proof: by leg.
     """
 
@@ -102,9 +110,11 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     cut_connections: int
     held_connections: int
     hung_connects: int
+    failed_lookups: int = 0
     shape: str = ""
     proof: tuple[ProofPart, ...] = ()
     touched_tokens: int = 0
+    switched: int = 0
 
 
 class Outage(_Part, frozen=True, kw_only=True):
@@ -258,7 +268,7 @@ class PlanePart(_Part, frozen=True, kw_only=True):
 
 
 class PhasePart(_Part, frozen=True, kw_only=True):
-    """One phase: its arrivals by outcome, who answered, and attempts per request."""
+    """One phase: its arrivals by outcome, who answered, and attempts per request. basis: see `drills.events.Basis`."""
 
     name: str
     start_s: float
@@ -270,6 +280,7 @@ class PhasePart(_Part, frozen=True, kw_only=True):
     slow: int
     served_by: dict[str, int]
     attempts_per_request: float | None
+    basis: Basis | None = None
 
 
 class HostPart(_Part, frozen=True, kw_only=True):
@@ -329,9 +340,17 @@ class Result(_Part, frozen=True, kw_only=True):
     health: HealthPart | None = None
 
 
+_UNSEEN = re.compile(
+    "[\\x7f-\\x9f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff"
+    "\\U000e0000-\\U000e007f]"
+)
+"""What JSON may hold as it is, and what would command a terminal or turn the direction of a text."""
+
+
 def encode(result: Result) -> bytes:
-    """`result.json`, with a line end."""
-    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    """`result.json`, with a line end. Every character that nobody sees is written as an escape."""
+    text = (msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n").decode()
+    return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text).encode()
 
 
 def decode(data: bytes) -> Result:

@@ -15,17 +15,18 @@ import secrets
 import signal
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from drills import __version__
+from drills.address import Address
 from drills.children import Child, ChildLostError
 from drills.client import Prober, clean
 from drills.clock import Clock
-from drills.driving import Drive, Driver, Load, OwnCalls
+from drills.driving import Drive, Driver, Load, OwnCalls, Surface
 from drills.events import (
     SCHEMA,
     AnyEvent,
@@ -40,16 +41,18 @@ from drills.events import (
     TimelineStarted,
 )
 from drills.gatewayplane import GatewayPlane
-from drills.gateways.base import Discovery, Gateway, Launch, MakesCalls, Reach, RunsAlready
+from drills.gateways.base import Discovery, Entrance, Gateway, Launch, MakesCalls, RunsAlready
+from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.plan import Plan
-from drills.planes import Agreed, FaultPlane, MitmPlane, ToxiPlane
+from drills.planes import FaultPlane, MitmPlane, Shared, ToxiPlane, plane_legs
 from drills.planeurls import plane_urls
 from drills.ports import lasting_port
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
+from drills.routing.base import RouteKind, Scene, Way
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from drills.until import Answers, Progress
@@ -78,16 +81,19 @@ class Job:
     plan: Plan
     gateway: Gateway | RunsAlready
     gateway_version: str
+    route: RouteKind
     seed: int
     folder: Path
     port: int | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should know before they read anything else."""
     toxiproxy: str = ""
     """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
 
     @property
-    def inferred(self) -> bool:
-        """Whether requests are inferred from the calls of an application."""
-        return isinstance(self.gateway, MakesCalls)
+    def application(self) -> MakesCalls | None:
+        """The application that makes the calls, if one does: its requests are inferred."""
+        return self.gateway if isinstance(self.gateway, MakesCalls) else None
 
     @property
     def upstreams(self) -> dict[str, str]:
@@ -111,7 +117,7 @@ class _Run:
         self._work: asyncio.Task[None] | None = None
         self._stopped = ""
         self._progress: Progress | None = None
-        self._answers = Answers(inferred=job.inferred)
+        self._answers = Answers(inferred=job.application is not None)
         self._driver: Driver | None = None
         self._said: deque[str] = deque(maxlen=_LAST_LINES)
         self._news = asyncio.Event()
@@ -171,7 +177,8 @@ class _Run:
             config_sha256=job.found.config_sha256,
             entry_model=job.found.entry_model,
             own_checks=job.found.own_checks,
-            notes=(*job.found.notes, *job.plan.warnings),
+            route=job.route.name,
+            notes=job.notes,
             legs=job.found.legs,
             phases=job.plan.phases,
             faults=job.plan.faults,
@@ -181,9 +188,9 @@ class _Run:
             deadline_s=job.scenario.load.deadline_s,
             slow_s=job.scenario.load.slow_s,
             proofs=True,
-            inferred=job.inferred,
+            inferred=job.application is not None,
             upstreams=job.upstreams,
-            health=job.gateway.health if isinstance(job.gateway, MakesCalls) else "",
+            health=job.application.health if job.application is not None else "",
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
@@ -194,58 +201,78 @@ class _Run:
 
     async def _inside(self, stack: contextlib.AsyncExitStack) -> None:
         job, clock = self._job, self._clock
-        self._say("starting the simulated providers and the fault plane")
-        direct = await stack.enter_async_context(self._simulator())
         secret = new_secret()
-        wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
-        outside = {leg: port for leg, port in job.found.ports.items() if leg not in wired}
-        agreed = Agreed(probes=secret, salt=secrets.token_hex(32) if job.inferred else "", listen=outside)
-        plane = await MitmPlane.start(job.found.legs, direct, job.seed, clock, self.emit, agreed)
-        stack.push_async_callback(plane.end)
-        direct_urls = {name: f"http://127.0.0.1:{port}" for name, port in direct.items()}
-        planes: dict[str, FaultPlane] = {"mitm": plane}
-        ports = dict(plane.ports)
-        if wired:
-            upstream = {leg: ports[leg] for leg in sorted(wired)}
-            toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, job.found.ports)
-            stack.push_async_callback(toxi.end)
-            planes["toxi"] = toxi
-            ports |= toxi.ports
-        leg_urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        scene = Scene(
+            gateway=job.gateway,
+            found=job.found,
+            port=job.port if job.port is not None else lasting_port(),
+            private=Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}",
+            clock=clock,
+            emit=self.emit,
+        )
+        way = job.route.begin(scene)
+        ground = await stack.enter_async_context(way.ground())
+        self._say("starting the simulated providers and the fault plane")
+        direct = await stack.enter_async_context(self._simulator(ground))
+        planes, ports = await self._start_planes(stack, way, direct, secret, ground)
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
             planes["process"] = gateway
-        driver = self._driver = await self._start_tested(stack, leg_urls, gateway)
+        entrance = await stack.enter_async_context(way.open(ports))
+        await self._start_gateway(stack, entrance, scene.private, gateway, ground)
+        driver = self._driver = self._make_driver(entrance, ground)
         stack.push_async_callback(driver.aclose)
-        prober = Prober(clock, PROBE_WITHIN_S)
+        reach = way.reach(ports)
+        straight = {name: Address(port) for name, port in direct.items()}
+        prober = Prober(clock, PROBE_WITHIN_S, reach.authority, reach.ground)
         stack.push_async_callback(prober.aclose)
-        self._say(f"checking that every leg and {'the application' if job.inferred else 'the gateway'} are healthy")
+        self._say(
+            f"checking that every leg and {'the gateway' if job.application is None else 'the application'} are well"
+        )
         probes: list[Probe] = []
 
         def keep(probe: Probe) -> None:
             probes.append(probe)
             self.emit(probe)
 
-        await check_legs(prober, job.found.legs, direct_urls, leg_urls, keep, pairs=PAIRS)
+        await check_legs(prober, job.found.legs, straight, reach.addresses, keep, pairs=PAIRS)
         of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
         signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
-        await check_identity(prober, signed_in, direct_urls, leg_urls, keep, pairs=PAIRS)
+        await check_identity(prober, signed_in, straight, reach.addresses, keep, pairs=PAIRS)
         await driver.check(keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
         load = job.scenario.load
         timing = Timing(load.words, job.scenario.providers.tokens_per_s)
-        prover = Prover(job.found.legs, leg_urls, clock, self.emit, secret, timing)
+        prover = Prover(job.found.legs, reach, clock, self.emit, secret, timing)
         stack.push_async_callback(prover.aclose)
         prover.healthy(job.plan.faults, probes)
-        await self._timeline(planes, driver, prover)
-        if not any(one.lost.is_set() for one in planes.values()):
-            await check_legs(prober, job.found.legs, direct_urls, leg_urls, self.emit, pairs=1)
-            await check_identity(prober, signed_in, direct_urls, leg_urls, self.emit, pairs=1)
+        losses = [way.lost, *(one.lost for one in planes.values())]
+        await self._timeline(planes, driver, prover, losses)
+        if not any(lost.is_set() for lost in losses):
+            await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
+            await check_identity(prober, signed_in, straight, reach.addresses, self.emit, pairs=1)
+
+    async def _start_planes(
+        self, stack: contextlib.AsyncExitStack, way: Way, direct: Mapping[str, int], secret: str, ground: Ground
+    ) -> tuple[dict[str, FaultPlane], dict[str, int]]:
+        """The planes between the gateway and its legs; by leg, the port at which the gateway's requests come."""
+        job, clock = self._job, self._clock
+        wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
+        legs = plane_legs(job.found.legs, direct, way.certificates(), way.stands(), wired)
+        shared = Shared(secret, secrets.token_hex(32) if job.application is not None else "")
+        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, shared, ground)
+        stack.push_async_callback(plane.end)
+        if not wired:
+            return {"mitm": plane}, dict(plane.ports)
+        upstream = {leg: plane.ports[leg] for leg in sorted(wired)}
+        toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, way.stands(), ground)
+        stack.push_async_callback(toxi.end)
+        return {"mitm": plane, "toxi": toxi}, plane.ports | toxi.ports
 
     @contextlib.asynccontextmanager
-    async def _simulator(self) -> AsyncIterator[dict[str, int]]:
+    async def _simulator(self, ground: Ground) -> AsyncIterator[dict[str, int]]:
         timing = self._job.scenario.providers
         spec = SimulatorSpec(
             legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in self._job.found.legs),
@@ -253,57 +280,53 @@ class _Run:
             tokens_per_s=timing.tokens_per_s,
             token_lifetime_s=int(timing.token_lifetime_s),
         )
-        child = await Child.start("simulator", "drills.simulator", spec)
+        child = await Child.start("simulator", "drills.simulator", spec, inside=ground.namespaces)
         try:
             ready = msgspec.json.decode(await child.first_line(_SIMULATOR_WITHIN_S), type=SimulatorReady)
             yield ready.ports
         finally:
             await child.end()
 
-    async def _start_tested(
-        self, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
-    ) -> Driver:
-        """Start what is tested, unless it runs already; who makes the requests then."""
+    def _make_driver(self, entrance: Entrance, ground: Ground) -> Driver:
+        """Who makes the requests."""
         job = self._job
-        if isinstance(job.gateway, RunsAlready):
-            reach = job.gateway.reach()
-            self._redactor.learn(reach.secrets)
-            if reach.ready_path:
-                await self._until_ready(reach, asyncio.Event())
-        else:
-            reach = await self._start_gateway(job.gateway, stack, leg_urls, plane)
-        if isinstance(job.gateway, MakesCalls):
-            return OwnCalls(job.gateway, job.gateway.name, job.plan, self._clock, self.emit)
-        return Load(Drive(job.scenario, job.plan, job.found.entry_model, job.upstreams), reach, self._clock, self.emit)
+        if job.application is not None:
+            return OwnCalls(job.application, job.gateway.name, job.plan, Surface(self._clock, self.emit, ground))
+        what = Drive(job.scenario, job.plan, job.found.entry_model, job.upstreams)
+        return Load(what, entrance, Surface(self._clock, self.emit, ground))
 
     async def _start_gateway(
-        self, gateway: Gateway, stack: contextlib.AsyncExitStack, leg_urls: dict[str, str], plane: GatewayPlane
-    ) -> Launch:
+        self, stack: contextlib.AsyncExitStack, launch: Entrance, private: Path, plane: GatewayPlane, ground: Ground
+    ) -> None:
+        """Start the gateway, unless it runs already, and wait until it is ready."""
         job = self._job
-        port = job.port if job.port is not None else lasting_port()
-        private = Path(tempfile.gettempdir()) / f"drill-{secrets.token_hex(8)}"
-        launch = gateway.launch(job.found, leg_urls, port, private)
         self._redactor.learn(launch.secrets)
+        if not isinstance(launch, Launch):
+            await self._until_ready(launch, asyncio.Event(), ground)
+            return
         self._say(f"starting {job.gateway.name} {job.gateway_version}")
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="starting"))
         keep = Keep(
-            argv=launch.argv, env=launch.env, cwd=launch.cwd or str(private), private=str(private), files=launch.files
+            argv=launch.argv,
+            env=launch.env,
+            cwd=launch.cwd or str(private),
+            private=str(private),
+            files=launch.files,
+            blobs=launch.blobs,
         )
-        child = await plane.start(job.gateway.name, keep)
+        child = await plane.start(job.gateway.name, keep, ground)
         stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
 
         def on_end(_last_words: str) -> None:
             ended.set()
             self.emit(GatewayLine(at_s=self._clock.now_s(), what="died", detail=f"exit code {child.returncode}"))
-            if job.inferred:
+            if job.application is not None:
                 self.emit(self._program_ended(child, asked=False))
 
         child.listen(self._write_log, on_end)
-        if launch.ready_path:
-            await self._until_ready(launch, ended)
+        await self._until_ready(launch, ended, ground)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
-        return launch
 
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
         by_itself = not child.alive
@@ -311,7 +334,7 @@ class _Run:
         await plane.end()
         await child.end()
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopped"))
-        if self._job.inferred and not by_itself:
+        if self._job.application is not None and not by_itself:
             self.emit(self._program_ended(child, asked=True))
 
     def _program_ended(self, child: Child, *, asked: bool) -> ProgramEnded:
@@ -327,13 +350,15 @@ class _Run:
         if said := clean(text):
             self._said.append(said)
 
-    async def _until_ready(self, launch: Reach, ended: asyncio.Event) -> None:
+    async def _until_ready(self, launch: Entrance, ended: asyncio.Event, ground: Ground) -> None:
+        if not launch.ready_path:
+            return  # nothing says so but its answers
         until_s = self._clock.now_s() + launch.start_timeout_s
-        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S)) as prober:
+        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)) as prober:
             while self._clock.now_s() < until_s:
                 if ended.is_set():
                     raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
-                if await prober.answers(launch.base_url + launch.ready_path):
+                if await prober.answers(launch.base_url + launch.ready_path, launch.ready_status):
                     return
                 await asyncio.sleep(_READY_POLL_S)
         what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"
@@ -346,11 +371,13 @@ class _Run:
         errors = [line for line in said if _ERROR.match(line)]
         return (errors or said or ["it said nothing"])[-1][:500]
 
-    async def _timeline(self, planes: Mapping[str, FaultPlane], driver: Driver, prover: Prover) -> None:
+    async def _timeline(
+        self, planes: Mapping[str, FaultPlane], driver: Driver, prover: Prover, losses: Sequence[asyncio.Event]
+    ) -> None:
         start_s = self._clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
         load = asyncio.create_task(driver.drive(start_s, self._over))
-        lost = asyncio.create_task(_any_lost(planes))
+        lost = asyncio.create_task(_any_of(losses))
         steps = asyncio.create_task(self._steps(planes, driver, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -413,9 +440,9 @@ class _Run:
         return max(0.0, due_s - self._clock.now_s())
 
 
-async def _any_lost(planes: Mapping[str, FaultPlane]) -> None:
-    """Return when one of the planes is lost."""
-    waiting = [asyncio.create_task(plane.lost.wait()) for plane in planes.values()]
+async def _any_of(events: Sequence[asyncio.Event]) -> None:
+    """Return when one of these has happened."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:

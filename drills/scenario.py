@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, NamedTuple
 from msgspec import Meta
 
 from drills.binding import Key, bind, fields_of
+from drills.events import Basis
 from drills.faultentry import WrittenFault
 from drills.legs import ROLES, Selector, is_role
 from drills.problems import Place, Problem, UsageProblem, choices
@@ -116,11 +117,13 @@ class Phase:
     """A stretch of the timeline. A fault that goes on from the phase before is the same `FaultUse` in both.
 
     duration_s: how long it lasts; with `until`, at the latest.
+    basis: on what it rests, where the scenario says so.
     """
 
     name: str
     duration_s: float
     until: Until | None = None
+    basis: Basis | None = None
     faults: tuple[FaultUse, ...]
     place: Place
 
@@ -265,6 +268,7 @@ class WrittenPhase:
     duration_s: how long it lasts.
     until: what ends it sooner; the probes that prove its faults always come first.
     faults: what is broken in it. The same fault in the next phase goes on without a gap.
+    basis: what it rests on in a scenario of a real outage; the reports say so where it is not published.
     """
 
     noun: ClassVar[str] = "a phase"
@@ -273,6 +277,7 @@ class WrittenPhase:
     duration_s: Annotated[Seconds, Key("for"), Meta(ge=1, le=MAX_DURATION_S)]
     until: Until | None = None
     faults: tuple[WrittenFault, ...] = ()
+    basis: Basis | None = None
     place: Place
 
 
@@ -357,7 +362,14 @@ def _phases(phases: Sequence[WrittenPhase], problems: list[Problem]) -> Iterator
             else:
                 uses.append(use)
         before = tuple(uses)
-        yield Phase(name=phase.phase, duration_s=phase.duration_s, until=phase.until, faults=before, place=phase.place)
+        yield Phase(
+            name=phase.phase,
+            duration_s=phase.duration_s,
+            until=phase.until,
+            basis=phase.basis,
+            faults=before,
+            place=phase.place,
+        )
 
 
 def _same(use: FaultUse | WrittenFault, entry: WrittenFault) -> bool:

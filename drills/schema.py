@@ -17,6 +17,7 @@ from drills.faultentry import WrittenFault, catalogue
 from drills.legs import ROLES, SELECTOR_KEYS, Selector
 from drills.scenario import WrittenScenario
 from drills.units import EXAMPLES
+from faults.shapes import Flapping
 from faults.shapes import Shape as FaultShape
 
 Schema = dict[str, Any]
@@ -139,9 +140,9 @@ def _fault() -> Schema:
     properties = {}
     for kind, cls in catalogue().items():
         if cls.plane == "process":
-            properties[kind] = _mapping((cls,))
+            properties[kind] = _mapping((Flapping, cls))
             continue
-        schema = _mapping((Selector, FaultShape, cls) if cls.plane == "mitm" else (Selector, cls))
+        schema = _mapping((Selector, FaultShape if cls.plane == "mitm" else Flapping, cls))
         for key in _ROLE_KEYS:
             schema["properties"][key] |= {"examples": list(ROLES)}
         properties[kind] = schema | {"anyOf": [{"required": [key]} for key in SELECTOR_KEYS]}

@@ -17,6 +17,7 @@ from drills.events import (
     AttemptReceived,
     FaultCleared,
     FaultEffective,
+    FaultSwitched,
     PhaseStarted,
     PlaneTrouble,
     ProgramEnded,
@@ -53,6 +54,7 @@ class Tally:
     def take(self, event: AnyEvent) -> str:
         """Count an event; the line that is worth saying about it, if any."""
         self._count(event)
+        line = ""
         match event:
             case RunStarted():
                 self.head = event
@@ -61,20 +63,24 @@ class Tally:
                 self.timeline_s = event.at_s
             case PhaseStarted():
                 self.phase = event.phase
-                return f"phase {event.phase}"
+                line = f"phase {event.phase}"
             case ProgramEnded() if not event.asked:
-                return f"the application ended by itself with exit code {event.code}"
+                line = f"the application ended by itself with exit code {event.code}"
             case FaultEffective():
                 self.faults.append(event.fault)
-                return f"fault {event.fault} is on ({', '.join(event.legs) or 'the gateway'})"
+                line = f"fault {event.fault} is on ({', '.join(event.legs) or 'the gateway'})"
             case FaultCleared():
                 self.faults = [fault for fault in self.faults if fault != event.fault]
-                return f"fault {event.fault} is cleared"
+                line = f"fault {event.fault} is cleared"
+            case FaultSwitched():
+                self.faults = [fault for fault in self.faults if fault != event.fault]
+                self.faults += [event.fault] if event.on else []
+                line = f"fault {event.fault} is {'on again' if event.on else 'off for now'}"
             case PlaneTrouble():
-                return f"trouble: {event.what}"
+                line = f"trouble: {event.what}"
             case _:
                 pass
-        return ""
+        return line
 
     def _count(self, event: AnyEvent) -> None:
         """Count requests and answers; of an application that makes its own calls, these."""

@@ -10,8 +10,9 @@ import bisect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from drills.events import FaultEffective
 from drills.ledger import FaultRecord, Ledger
 from drills.outage import Asked, client_outage, ended
 from drills.outcomes import Outcome
@@ -39,7 +40,8 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         return None
     end_s = window_end_s(ledger, fault)
     faulted = frozenset(fault.plan.legs)
-    window = [r for r in ledger.requests if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
+    own = _without_the_next(ledger, fault, end_s)
+    window = [r for r in own if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
     before = served_before(ledger, onset_s, faulted)
     reasons: dict[str, str] = {}
     failures = [
@@ -64,8 +66,9 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
     met = [a for a in (*ledger.attempts, *tokens) if fault.plan.id in a.faults]
     touched = [a.received_s for a in met if a.received_s >= onset_s]
-    touched += [hung.seen_s for hung in fault.hung_connects]
+    touched += fault.traces_s
     to = Counter(r.served_by for r in rescued).most_common(1)
+    asked = with_its_end(ledger, own, onset_s, end_s)
     return Switchover(
         fault=fault.plan.id,
         from_=before,
@@ -77,7 +80,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         switchover_s=None if first_success_s is None else first_success_s - onset_s,
         recovery_s=None if upper_s is None else upper_s - onset_s,
         resolution_s=None if upper_s is None else upper_s - lower_s,
-        client_outage_s=client_outage(asked(ledger, onset_s, end_s), onset_s, end_s, 1 / ledger.header.rate_per_s),
+        client_outage_s=client_outage(asked, onset_s, end_s, 1 / ledger.header.rate_per_s),
         avoidance_s=avoidance_s,
         detour_p50_s=statistics.median(detours) if detours else None,
         detour_max_s=max(detours) if detours else None,
@@ -91,21 +94,41 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     )
 
 
-def asked(ledger: Ledger, start_s: float, end_s: float) -> list[Asked]:
-    """All that an outage in [start, end) is computed from: requests, and an application that ended with an error."""
-    return sorted([*ledger.requests, *ended(ledger.died_s, start_s, end_s)], key=lambda one: one.due_s)
+def with_its_end(ledger: Ledger, requests: Sequence[Request], start_s: float, end_s: float) -> list[Asked]:
+    """These requests, and what an application that ended with an error comes to in [start, end)."""
+    return sorted([*requests, *ended(ledger.died_s, start_s, end_s)], key=lambda one: one.due_s)
 
 
 def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:
     """Until when a fault's switchover is judged: its end, or the onset of the next fault that adds to it."""
     ends = [fault.cleared_s if fault.cleared_s is not None else last_s(ledger)]
+    return min([*ends, *(effective.began_s for effective in _later(ledger, fault))])
+
+
+def _later(ledger: Ledger, fault: FaultRecord) -> Iterator[FaultEffective]:
+    """The faults that were put on after this one."""
     onset_s = fault.effective_s or 0.0
-    ends += [
-        other.effective.began_s
-        for other in ledger.faults
-        if other.effective is not None and other.effective.began_s > onset_s and other.plan.start_s > fault.plan.start_s
+    for other in ledger.faults:
+        if other.effective is None or other.plan.start_s <= fault.plan.start_s:
+            continue
+        if other.effective.began_s > onset_s:
+            yield other.effective
+
+
+def _without_the_next(ledger: Ledger, fault: FaultRecord, end_s: float) -> list[Request]:
+    """All requests but those that were under way on another leg when the next fault struck that one, and that came to
+    grief by it: what was going to become of them under this fault alone, nobody knows. Who was still stuck on a leg of
+    this fault has no such excuse.
+    """
+    later = {effective.fault for effective in _later(ledger, fault)}
+    return [
+        r
+        for r in ledger.requests
+        if r.good
+        or r.due_s >= end_s
+        or (r.done_s is not None and r.done_s <= end_s)
+        or not any(later.intersection(a.faults) for a in r.attempts if a.leg not in fault.plan.legs)
     ]
-    return min(ends)
 
 
 def last_s(ledger: Ledger) -> float:
@@ -172,7 +195,7 @@ def _avoidance_s(
     """
     faulted = fault.plan.legs
     times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
-    times += [hung.seen_s for hung in fault.hung_connects] + [token.received_s for token in tokens]
+    times += [*fault.traces_s, *(token.received_s for token in tokens)]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
     if not faulted:
         reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"

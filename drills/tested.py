@@ -10,6 +10,7 @@ from drills import gateways
 from drills.gateways import command, program, running
 from drills.gateways.base import Gateway, RunsAlready
 from drills.problems import Problem, UsageProblem
+from drills.routes import Route
 from drills.scenario import Scenario
 
 _LEGS_OF_A_COMMAND = "--legs: a legs file, or providers in the order in which it asks them, such as anthropic,openai"
@@ -32,6 +33,8 @@ def choose(args: argparse.Namespace, scenario: Scenario) -> Gateway | RunsAlread
         return gateway_of(name)
     why = "does not go with a URL: that gateway runs already"
     problems = [*_beside(args, ("config", "port", "health"), why), *_faults_on_it(scenario, f"{name} runs already")]
+    if args.route not in {None, Route.FIXED}:
+        problems.append(Problem(f"--route {args.route} {why}, and whoever runs it has set its upstreams"))
     if args.legs is None:
         problems.append(Problem("--gateway URL needs --legs FILE, which says what its legs are"))
     _refuse(problems)

@@ -69,6 +69,7 @@ def judged(events: Sequence[AnyEvent], source: str) -> Judged:
             config_file=head.config_file,
             config_sha256=head.config_sha256,
             entry_model=head.entry_model,
+            route=head.route,
         ),
         seed=head.seed,
         started_at=head.started_at,

@@ -20,6 +20,7 @@ from typing import ClassVar
 import msgspec
 
 from drills.providers.base import ErrorKind
+from faults.handshake import Handshake
 from faults.proof import Came, ProbeOutcome
 
 
@@ -33,29 +34,16 @@ class Connections(enum.StrEnum):
     """New connects hang, open connections stay up and carry no byte in either direction."""
 
 
-class Certificate(enum.StrEnum):
-    """What a leg shows in a TLS handshake, to clients that trust nothing but the authority of the run."""
+class Lookups(enum.StrEnum):
+    """What becomes of a lookup of a host name of a leg."""
 
-    GOOD = "good"
-    EXPIRED = "expired"
-    """For the right host, by the right authority, and a day too old."""
-    WRONG_HOST = "wrong_host"
-    """By the right authority, for a host that nobody asked for."""
-    SELF_SIGNED = "self_signed"
-    """For the right host, signed with its own key: by no authority that anybody knows."""
-
-
-class Handshake(msgspec.Struct, frozen=True, kw_only=True):
-    """What a leg does in the TLS handshakes of its connections.
-
-    answered: whether it says anything after the TCP connection was accepted.
-    """
-
-    answered: bool = True
-    certificate: Certificate = Certificate.GOOD
-
-
-USUAL_HANDSHAKE = Handshake()
+    ANSWERED = "answered"
+    NXDOMAIN = "nxdomain"
+    """The name server says that there is no such name."""
+    SERVFAIL = "servfail"
+    """The name server says that it failed."""
+    SILENT = "silent"
+    """The name server says nothing."""
 
 
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +174,7 @@ DOWN = "down"
 
 
 class Deed(enum.StrEnum):
-    """What can be done to the gateway's process group."""
+    """What can be done to the gateway, with every process that came from it."""
 
     KILL = "kill"
     """SIGKILL."""
@@ -226,9 +214,29 @@ class Fault:
     plane: ClassVar[str] = "mitm"
     """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
 
+    @property
+    def sees_requests(self) -> bool:
+        """Whether it decides about each request. Other faults are states of a port, a name, a line or a process: all
+        shapes but the square choose requests, and so are not for them.
+        """
+        of_requests = self.connections() is Connections.OPEN and self.lookups() is Lookups.ANSWERED
+        return self.plane == "mitm" and of_requests
+
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
         return Connections.OPEN
+
+    def lookups(self) -> Lookups:
+        """What the fault does to lookups of the leg's host names while it is on. Only a plane that is the gateway's
+        name server can carry that out: see `Lookups`.
+        """
+        return Lookups.ANSWERED
+
+    def handshake(self) -> Handshake | None:
+        """What the fault makes of the TLS handshakes of the leg while it is on; None when it does not touch them. With
+        one, every open connection is reset when the fault begins, so that each request needs a handshake.
+        """
+        return None
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """What to do with one request while the fault is on."""

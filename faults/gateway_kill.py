@@ -9,7 +9,7 @@ from faults.base import Deed, Deeds, Fault
 
 @dataclass(frozen=True)
 class GatewayKill(Fault):
-    """The gateway's whole process group is killed (SIGKILL), and the drill starts it again when the fault ends.
+    """The gateway is killed with all its processes (SIGKILL), and the drill starts it again when the fault ends.
 
     What a crash or a lost node looks like: callers are refused until somebody starts a gateway again. Its start-up time
     is not part of the fault; it shows as excess outage after it.

@@ -9,7 +9,7 @@ from faults.base import Deed, Deeds, Fault
 
 @dataclass(frozen=True)
 class GatewayPause(Fault):
-    """The gateway's whole process group stops (SIGSTOP) and goes on when the fault ends (SIGCONT).
+    """The gateway stops with all its processes (SIGSTOP) and goes on when the fault ends (SIGCONT).
 
     What a node that swaps, or a virtual machine that moves, looks like: connects succeed, because the kernel accepts
     them, and nothing answers. Timers of the gateway that ran out in the meantime all fire at once when it goes on.

@@ -10,6 +10,8 @@ import enum
 
 import msgspec
 
+from faults.handshake import Certificate
+
 CLEARLY_LATE_S = 0.2
 """So much later than usual is no noise of the machine."""
 NORMAL_S = 0.5
@@ -27,10 +29,16 @@ class Came(enum.StrEnum):
     """A success status, and a body that is no correct answer of the leg."""
     STATUS = "status"
     """Another status than 200, with its whole body."""
+    UNRESOLVED = "unresolved"
+    """The name of the leg's host was not resolved; the detail is one of `faults.base.Lookups`."""
     REFUSED = "refused"
     """The connect was refused."""
     CONNECT_HUNG = "connect_hung"
     """The connect was neither accepted nor refused."""
+    HANDSHAKE_HUNG = "handshake_hung"
+    """The connect was accepted, and the TLS handshake did not come to an end."""
+    HANDSHAKE_FAILED = "handshake_failed"
+    """The TLS handshake ended without a connection."""
     RESET = "reset"
     """The connection died after the request went out and before an answer began."""
     BROKEN = "broken"
@@ -47,7 +55,8 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     took_s: from sending to its end, or until it was given up. usual_s: what the leg took for such a probe when it was
     healthy. first_byte_s: from sending to the first byte of the body; None when none came. events: whole events of a
     streamed answer. piece_size: bytes per segment in which a whole body came, on average; None where the kernel does
-    not tell. detail: what went wrong, in the words of whoever noticed.
+    not tell. certificate: of a handshake that failed, what the probe found the certificate to be. detail: what went
+    wrong, in the words of whoever noticed.
     """
 
     came: Came
@@ -59,6 +68,7 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     events: int = 0
     piece_size: float | None = None
+    certificate: Certificate | None = None
     detail: str = ""
 
     @property
@@ -82,14 +92,17 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
             Came.WHOLE: "a whole answer",
             Came.WRONG: "a wrong answer",
             Came.STATUS: f"status {self.status}",
+            Came.UNRESOLVED: f"the host's name was not resolved: {self.detail}",
             Came.REFUSED: "the connect was refused",
             Came.CONNECT_HUNG: "the connect hung",
+            Came.HANDSHAKE_HUNG: "the TLS handshake hung",
+            Came.HANDSHAKE_FAILED: "the TLS handshake failed",
             Came.RESET: "the connection died before an answer",
             Came.BROKEN: f"the answer broke off{events}",
             Came.SILENT: "nothing" if self.first_byte_s is None else f"the answer fell silent{events}",
             Came.STOPPED: "the probe was given up",
         }[self.came]
-        detail = f" ({self.detail})" if self.came is Came.WRONG else ""
+        detail = f" ({self.detail})" if self.came in {Came.WRONG, Came.HANDSHAKE_FAILED} else ""
         small = self.piece_size is not None and self.piece_size < SMALL_PIECES
         pieces = f", in pieces of {self.piece_size:.0f} bytes" if small else ""
         return f"{what}, {self.took_s:.2f} s{pieces}{detail}"

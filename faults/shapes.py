@@ -5,7 +5,8 @@ fault, the leg, the request's number on the leg since the fault became effective
 same seed and the same sequence of requests make the same decisions. A request that was hit stays hit: one that hangs
 goes on hanging when the square wave falls.
 
-Only faults of requests have shapes. A fault of connections is the state of a port.
+A fault that sees no requests is the state of a port, a line or a process. It has one shape, the square: its plane
+switches it off and on as a whole (`faults.planes.flaps`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,35 @@ class Square(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     period_s: _TimeKey = msgspec.field(name="period")
     on: Annotated[Share, Meta(gt=0, lt=1)] = 0.5
+
+    @property
+    def on_s(self) -> float:
+        """How long it is on in each period."""
+        return self.on * self.period_s
+
+    def on_at(self, since_s: float) -> bool:
+        """Whether it is on, so long after its beginning."""
+        return since_s % self.period_s < self.on_s
+
+    def edge_after_s(self, since_s: float) -> float:
+        """Seconds from a time since its beginning to the next time at which it goes on or off."""
+        into_s = since_s % self.period_s
+        return (self.on_s if into_s < self.on_s else self.period_s) - into_s
+
+    def on_window_s(self, since_s: float, at_least_s: float) -> tuple[float, float]:
+        """How long to wait for a time at which it stays on for at least so long, and for how long it does then."""
+        if self.on_at(since_s) and (left_s := self.edge_after_s(since_s)) >= at_least_s:
+            return 0.0, left_s
+        return self.period_s - since_s % self.period_s, self.on_s
+
+
+class Flapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The one shape of a fault that sees no requests.
+
+    square: on and off in turn, all of it.
+    """
+
+    square: Square | None = None
 
 
 class Burst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +117,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def hits(self, request: RequestSeen, salt: str) -> bool:
         """Whether a request is hit. `salt` names the seed and the fault."""
         return (
-            self._square(request.since_s)
+            (self.square is None or self.square.on_at(request.since_s))
             and (self.first is None or request.index < self.first)
             and (self.burst is None or request.index % self.burst.every < self.burst.of)
             and self._sticky(request.key, salt)
@@ -102,9 +132,6 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if (load := self.load_coupled) is not None:
             share *= min(1.0, max(0.0, (offered_per_s - load.from_per_s) / (load.full_per_s - load.from_per_s)))
         return share
-
-    def _square(self, since_s: float) -> bool:
-        return self.square is None or since_s % self.square.period_s < self.square.on * self.square.period_s
 
     def _sticky(self, key: str, salt: str) -> bool:
         return self.sticky is None or (key != "" and draw(f"{salt}:id:{key}") < self.sticky)
@@ -132,6 +159,9 @@ def draw(what: str) -> float:
     """A number from 0 to below 1 that depends on nothing but the text."""
     return int.from_bytes(hashlib.blake2b(what.encode(), digest_size=8).digest()) / 2**64
 
+
+SWITCH_AT_LEAST_S = 0.5
+"""A plane that switches a fault as a whole leaves it on, and off, for no less: a probe has to fit into it."""
 
 SHAPE_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Shape))
 """The names that no setting of a fault may have."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from drills.problems import UsageProblem, choices
+from drills.result import Result
 from drills.verdict import Judged
 
 
@@ -30,6 +31,11 @@ class Format:
     about: str
     render: Callable[[Judged], bytes]
     kept: bool = False
+
+
+def of_result(render: Callable[[Result], bytes]) -> Callable[[Judged], bytes]:
+    """For a format that is made of the result alone."""
+    return lambda run: render(run.result)
 
 
 @cache

@@ -17,6 +17,8 @@ _INVISIBLE = re.compile(
     "]+"
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
+_BLOCK = re.compile(r"^(?:([-=])|(\d+)([.)])(?=\s|$))")
+"""What makes a list or a heading of a line, at its beginning."""
 _FORMULA = ("=", "+", "-", "@")
 _AHEAD = 4
 
@@ -35,7 +37,8 @@ def plain(text: str, at_most: int = 500) -> str:
 
 def markdown(text: str, at_most: int = 500) -> str:
     """The same, and nothing in it is Markdown or HTML."""
-    return _MARKDOWN.sub(r"\\\1", plain(text, at_most))
+    shown = _MARKDOWN.sub(r"\\\1", plain(text, at_most).strip())
+    return _BLOCK.sub(lambda found: f"{found[2]}\\{found[3]}" if found[2] else f"\\{found[1]}", shown)
 
 
 def cell(text: str, at_most: int = 500) -> str:

@@ -53,6 +53,7 @@ def render(run: Judged) -> bytes:
         findings=[part for part in result.checks if part.verdict is not Verdict.PASS],
         checks=tables.checks(result),
         phases=tables.phases(result),
+        assumptions=tables.assumptions(result),
         paths=tables.paths(result),
         attempts=tables.attempts(result),
         ledger_sums=ledger_sums(result),

@@ -8,22 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from drills.result import Result, Verdict
-from drills.verdict import Judged
 from reports import tables
-from reports.base import Format
+from reports.base import Format, of_result
 from reports.escape import markdown
 from reports.tables import Loud, Table
 from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, hung_connects, ledger_sums, sentence
 
 
-def render(run: Judged) -> bytes:
+def render(result: Result) -> bytes:
     """The whole report."""
-    result = run.result
     parts = [
         _head(result),
         _switchovers(result),
         _findings(result),
         _section("Phases", tables.phases(result)),
+        markdown(tables.assumptions(result), 1000),
         _ledger(result),
         _section("Legs", tables.legs(result)),
         _section("Faults", tables.faults(result)),
@@ -34,7 +33,9 @@ def render(run: Judged) -> bytes:
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
 
-FORMAT = Format(name="md", file="report.md", about="Markdown, for a repository or a ticket", render=render, kept=True)
+FORMAT = Format(
+    name="md", file="report.md", about="Markdown, for a repository or a ticket", render=of_result(render), kept=True
+)
 
 
 def _written(table: Table) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from reports.escape import plain
 from reports.tables import Loud
 
-_LONGEST = 2000
+_LONGEST = 800
 _UNBROKEN = re.compile(r"[^\s-]{25}")
 """A word so long that a cell may break it anywhere; others stay whole."""
 _UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|%)(?![^\W_]))")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from drills.events import AttemptResult
-from drills.ledger import Ledger
+from drills.ledger import FaultRecord, Ledger
 from drills.measure import percentile
 from drills.outcomes import Outcome
 from drills.request import Request
@@ -23,8 +23,12 @@ from drills.switchover import last_s
 from drills.verdict import Judged
 from faults.base import kinds
 from reports.scale import bin_width_s
+from reports.words import phase_name
 
+_SPELLS_SHOWN = 200
 _UNKNOWN_COLOUR = "#777777"
+_FEWEST = 5
+"""Requests that are due in a bin, at least: with fewer, a steady rate would look like a comb."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,25 @@ class Spread:
 
 @dataclass(frozen=True)
 class Window:
-    """A fault while it was on. legs: empty for a fault on the gateway itself."""
+    """A fault from its beginning to its end. legs: empty for a fault on the gateway itself.
+
+    spells: when it was on, each from its beginning to its end; more than one where it flapped.
+    """
 
     fault: str
     kind: str
     colour: str
     legs: tuple[str, ...]
+    begin_s: float
+    end_s: float
+    spells: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A phase of the timeline, with what it is called."""
+
+    name: str
     begin_s: float
     end_s: float
 
@@ -122,6 +139,7 @@ class Picture:
 
     axis: Axis
     loaded_s: tuple[float, ...]
+    phases: tuple[Stretch, ...]
     windows: tuple[Window, ...]
     moments: tuple[Moment, ...]
     answers: tuple[Series, ...]
@@ -144,6 +162,7 @@ def picture(run: Judged, bins: int) -> Picture | None:
     return Picture(
         axis=axis,
         loaded_s=tuple(_loaded_s(ledger, axis)),
+        phases=tuple(Stretch(phase_name(phase), phase.start_s, phase.end_s) for phase in run.result.phases),
         windows=tuple(_windows(ledger, axis)),
         moments=moments(run.result),
         answers=tuple(_answers(ledger, axis)),
@@ -163,13 +182,13 @@ def _axis(ledger: Ledger, bins: int) -> Axis | None:
     last_attempt_s = max((attempt.received_s for attempt in ledger.attempts), default=0.0)
     end_s = max(last_due_s, last_attempt_s, ledger.timeline_ended_s or 0.0)
     begin_s = min(ledger.timeline_s, ledger.requests[0].due_s)
-    width_s = bin_width_s(end_s - begin_s, bins)
+    width_s = bin_width_s(end_s - begin_s, bins, _FEWEST / ledger.header.rate_per_s)
     return Axis(begin_s, end_s, width_s, math.floor((end_s - begin_s) / width_s) + 1)
 
 
 def _loaded_s(ledger: Ledger, axis: Axis) -> Iterable[float]:
-    last_due_s = ledger.requests[-1].due_s
-    ended_s = max(last_due_s, ledger.timeline_ended_s or last_due_s)
+    after_last_s = ledger.requests[-1].due_s + 1 / ledger.header.rate_per_s
+    ended_s = after_last_s if ledger.timeline_ended_s is None else ledger.timeline_ended_s
     for number in range(axis.bins):
         # A bin of which next to nothing is left would make a rate out of a single request.
         yield max(axis.width_s / 4, min(axis.width_s, ended_s - axis.begins(number)))
@@ -188,7 +207,14 @@ def _windows(ledger: Ledger, axis: Axis) -> Iterable[Window]:
             legs=fault.plan.legs,
             begin_s=fault.effective_s,
             end_s=end_s,
+            spells=_spells(fault, end_s),
         )
+
+
+def _spells(fault: FaultRecord, end_s: float) -> tuple[tuple[float, float], ...]:
+    """When a fault was on. Of one that flapped more often than a plot can show it is told as if it had not."""
+    spells = tuple((on.on_s, min(on.off_s, end_s)) for on in fault.on_windows)
+    return spells if len(spells) <= _SPELLS_SHOWN else ((spells[0][0], end_s),)
 
 
 def moments(result: Result) -> tuple[Moment, ...]:

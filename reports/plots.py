@@ -48,7 +48,9 @@ def _rows(spans: Sequence[tuple[float, float]]) -> list[int]:
 class _Frame:
     """A drawing with the time axis, the fault windows and the moments; `top` to `bottom` is free for the plot."""
 
-    def __init__(self, picture: Picture, size: Size, ident: str, height: float, title: str, about: str) -> None:
+    def __init__(  # noqa: PLR0913  a drawing is what it shows, how wide and how high
+        self, picture: Picture, size: Size, ident: str, height: float, title: str, about: str, *, below: float = _BELOW
+    ) -> None:
         axis = picture.axis
         self.picture = picture
         self.left, self.right = _LEFT, size.width - _RIGHT
@@ -58,7 +60,7 @@ class _Frame:
         badges = _rows([(x - 11, x + 12) for x in (self.x.at(moment.at_s) for moment in picture.moments)])
         above = 4 + _LANE * (max(lanes, default=-1) + 1) + _BADGES * (max(badges, default=-1) + 1)
         self.top, self.bottom = above, above + height
-        self.drawing = Drawing(f"{ident}-{size.name}", size.width, self.bottom + _BELOW, title, about)
+        self.drawing = Drawing(f"{ident}-{size.name}", size.width, self.bottom + below, title, about)
         self.drawing.root.set("class", size.name)
         for window, lane in zip(windows, lanes, strict=True):
             self._window(window, 4 + lane * _LANE)
@@ -79,22 +81,26 @@ class _Frame:
         return min(text[0], self.x.at(window.begin_s)), max(text[1], self.x.at(window.end_s)) + 4
 
     def _window(self, window: Window, y: float) -> None:
-        begin, end = self.x.at(window.begin_s), self.x.at(window.end_s)
-        width = max(1.5, end - begin)
+        begin, width = self.x.at(window.begin_s), self._width(window.begin_s, window.end_s)
         paint = {"fill": window.colour}
-        self.drawing.rect(
-            begin, y + _LANE, width, self.bottom - y - _LANE, paint | {"class": "shade", "fill-opacity": "0.16"}
-        )
-        strip = self.drawing.rect(
-            begin, y + 15, width, 6, paint | {"stroke": INK, "stroke-width": "0.7", "class": "strip"}
-        )
         legs = ", ".join(window.legs) or "the gateway"
-        hint(strip, f"{window.fault} ({window.kind}) on {legs}: {window.begin_s:.2f} s to {window.end_s:.2f} s")
+        for on_s, off_s in window.spells:
+            at, wide = self.x.at(on_s), self._width(on_s, off_s)
+            self.drawing.rect(
+                at, y + _LANE, wide, self.bottom - y - _LANE, paint | {"class": "shade", "fill-opacity": "0.16"}
+            )
+            strip = self.drawing.rect(
+                at, y + 15, wide, 6, paint | {"stroke": INK, "stroke-width": "0.7", "class": "strip"}
+            )
+            hint(strip, f"{window.fault} ({window.kind}) on {legs}: {on_s:.2f} s to {off_s:.2f} s")
         x, said, anchor = self._label(window)
         self.drawing.text(x, y + 11, said, anchor=anchor)
         for at in (begin, begin + width):
             edge = {"class": "edge", "stroke": FAINT, "stroke-dasharray": "2 3"}
             self.drawing.line((at, y + 21, at, self.bottom), edge)
+
+    def _width(self, begin_s: float, end_s: float) -> float:
+        return max(1.5, self.x.at(end_s) - self.x.at(begin_s))
 
     def _time_axis(self) -> None:
         by = step(self.x.high - self.x.low, 8 if self.right > NARROW.width else 5)
@@ -106,6 +112,16 @@ class _Frame:
         self.drawing.line((self.left, self.bottom, self.right, self.bottom), {"class": "axis", "stroke": FAINT})
         self.drawing.text((self.left + self.right) / 2, self.bottom + 34, "seconds on the run's clock", anchor="middle")
 
+    def phases(self) -> None:
+        """The names of the phases below the axis, where there is room for them."""
+        y = self.bottom + _BELOW
+        for phase in self.picture.phases:
+            begin, end = self.x.at(phase.begin_s), self.x.at(phase.end_s)
+            self.drawing.line((begin, y + 4, end - 2, y + 4), {"class": "axis", "stroke": FAINT, "stroke-width": "3"})
+            room = int((end - begin) / _LETTER)
+            if room >= 4:
+                self.drawing.text((begin + end) / 2, y + 20, plain(phase.name, room), anchor="middle")
+
     def value_axis(self, scale: Scale, ticks: Sequence[tuple[float, str]]) -> None:
         """Lines and labels of the other axis."""
         for value, label in ticks:
@@ -114,13 +130,14 @@ class _Frame:
             self.drawing.text(self.left - 6, y + FONT * 0.35, label, anchor="end")
 
     def moments(self) -> None:
-        """Drawn last, above everything."""
-        for moment, row in self._badges:
-            self._moment(moment, self.top - _BADGES * (row + 1) + 11)
+        """Drawn last, above everything; the letters above all lines."""
+        places = [(moment, self.x.at(moment.at_s), self.top - _BADGES * (row + 1) + 11) for moment, row in self._badges]
+        for _, x, y in places:
+            self.drawing.line((x, y, x, self.bottom), {"class": "moment", "stroke": INK, "stroke-width": "1.2"})
+        for moment, x, y in places:
+            self._badge(moment, x, y)
 
-    def _moment(self, moment: Moment, y: float) -> None:
-        x = self.x.at(moment.at_s)
-        self.drawing.line((x, y, x, self.bottom), {"class": "moment", "stroke": INK, "stroke-width": "1.2"})
+    def _badge(self, moment: Moment, x: float, y: float) -> None:
         badge = self.drawing.rect(x - 10, y - 9, 20, 18, {"class": "badge", "fill": INK, "rx": "5"})
         hint(badge, f"{moment.at_s:.2f} s: {moment.about}")
         self.drawing.text(x, y + 4.5, moment.letter, anchor="middle", kind="on-badge", fill=PAGE, weight="bold")
@@ -169,7 +186,9 @@ def answers(picture: Picture, size: Size) -> str:
     """Requests over time by who answered, stacked; below them all the good ones, above them the bad ones."""
     totals = [sum(one.counts[number] for one in picture.answers) for number in range(picture.axis.bins)]
     said = ", ".join(f"{called(one)} {one.total}" for one in picture.answers)
-    frame = _Frame(picture, size, "answers", 190, "Requests over time by who answered", f"In all: {said}.")
+    title = "Requests over time by who answered"
+    frame = _Frame(picture, size, "answers", 190, title, f"In all: {said}.", below=_BELOW + 26)
+    frame.phases()
     per_s = [total / loaded_s for total, loaded_s in zip(totals, picture.loaded_s, strict=True)]
     scale = linear(max(per_s), frame.bottom, frame.top)
     frame.value_axis(scale, [(value, f"{value:g}") for value in scale.ticks()])

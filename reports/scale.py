@@ -8,12 +8,12 @@ from dataclasses import dataclass
 _WIDTHS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
-def bin_width_s(length_s: float, at_most: int) -> float:
-    """The smallest round width that cuts a length into at most so many bins."""
+def bin_width_s(length_s: float, at_most: int, at_least_s: float = 0.0) -> float:
+    """The smallest round width, `at_least_s`, that cuts a length into at most so many bins."""
     for width_s in _WIDTHS_S:
-        if length_s <= width_s * at_most:
+        if length_s <= width_s * at_most and width_s >= at_least_s:
             return width_s
-    return math.ceil(length_s / at_most / 3600) * 3600.0
+    return math.ceil(max(length_s / at_most, at_least_s) / 3600) * 3600.0
 
 
 def step(length: float, about: int) -> float:

@@ -8,8 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from drills.events import Basis
 from drills.result import Outage, ProofPart, Result, Verdict
-from reports.words import avoided, host_tried, milliseconds, proven, recovery, restored, returned, seconds
+from reports.words import (
+    avoided,
+    host_tried,
+    milliseconds,
+    phase_name,
+    proven,
+    recovery,
+    restored,
+    returned,
+    seconds,
+    shape,
+)
 
 PATHS_SHOWN = 50
 
@@ -43,6 +55,7 @@ def identity(result: Result) -> Table:
         (
             ("gateway", f"{result.gateway.name} {result.gateway.version}".strip()),
             ("config", f"{result.gateway.config_file}, sha256 {result.gateway.config_sha256}"),
+            ("route", result.gateway.route),
             ("scenario", f"{result.scenario.file}, sha256 {result.scenario.sha256}"),
             ("started", f"{result.started_at}, ran {result.duration_s:.1f} s"),
             ("seed", str(result.seed)),
@@ -125,7 +138,7 @@ def phases(result: Result) -> Table:
     header = ("phase", "length", "faults", "ok", "slow", "answered by", "attempts per request")
     rows = (
         (
-            phase.name,
+            phase_name(phase),
             f"{phase.end_s - phase.start_s:.0f} s",
             ", ".join(phase.faults) or "none",
             f"{phase.ok} of {phase.due}",
@@ -136,6 +149,14 @@ def phases(result: Result) -> Table:
         for phase in result.phases
     )
     return _table(header, rows)
+
+
+def assumptions(result: Result) -> str:
+    """A sentence about phases that rest on no published fact; empty when there are none."""
+    weak = [phase_name(phase) for phase in result.phases if phase.basis not in {None, Basis.PUBLISHED}]
+    if not weak:
+        return ""
+    return f"Not all of this scenario was published by those whom it happened to: {', '.join(weak)}."
 
 
 def paths(result: Result) -> Table:
@@ -182,7 +203,7 @@ def faults(result: Result) -> Table:
     rows = (
         (
             fault.id,
-            f"{fault.kind} ({fault.shape})" if fault.shape else fault.kind,
+            f"{fault.kind} ({shape(fault)})" if fault.shape else fault.kind,
             fault.selector,
             ", ".join(fault.legs) or "the gateway",
             seconds(fault.effective_s),

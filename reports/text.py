@@ -32,7 +32,7 @@ def render(result: Result, folder: str) -> list[Line]:
         Line(
             plain(
                 f"{result.scenario.name}, {f'{result.gateway.name} {result.gateway.version}'.strip()}, "
-                f"config {result.gateway.config_file}, seed {result.seed}"
+                f"config {result.gateway.config_file}, route {result.gateway.route}, seed {result.seed}"
             )
         ),
         Line(""),

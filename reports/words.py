@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drills.events import MORE_HOSTS
-from drills.result import Failback, FaultPart, HostPart, Result, Switchover, Verdict
+from drills.events import MORE_HOSTS, Basis
+from drills.result import Failback, FaultPart, HostPart, PhasePart, Result, Switchover, Verdict
 
 MEANING = {
     Verdict.PASS: "every expectation held, and the drill proved itself",
@@ -23,6 +23,11 @@ def seconds(value: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     """A short time with one digit, or `unmeasured`."""
     return "unmeasured" if value is None else f"{value:.1f} ms"
+
+
+def phase_name(phase: PhasePart) -> str:
+    """A phase, with a word when it rests on no published fact."""
+    return phase.name if phase.basis in {None, Basis.PUBLISHED} else f"{phase.name} ({phase.basis})"
 
 
 def recovery(found: Switchover) -> str:
@@ -57,6 +62,11 @@ def proven(fault: FaultPart) -> str:
     if not fault.legs:
         return "by its keeper" if all(proof.during for proof in fault.proof) else "not proved"
     return f"{sum(proof.during for proof in fault.proof)} of {len(fault.proof)} legs"
+
+
+def shape(fault: FaultPart) -> str:
+    """Which requests a fault hits, or how it was switched, and how often that was done."""
+    return f"{fault.shape}; switched {fault.switched} times" if fault.switched else fault.shape
 
 
 def restored(fault: FaultPart) -> str:
@@ -106,9 +116,11 @@ def ledger_sums(result: Result) -> str:
 def hung_connects(result: Result) -> str:
     """What was seen of connects that never became requests."""
     hung = [f"{fault.hung_connects} on {', '.join(fault.legs)}" for fault in result.faults if fault.hung_connects]
+    lookups = [f"{fault.failed_lookups} for {', '.join(fault.legs)}" for fault in result.faults if fault.failed_lookups]
+    failed = f" Lookups of host names that failed: {'; '.join(lookups)}." if lookups else ""
     return (
         f"Connects that hung and so carried no request: {'; '.join(hung) or 'none'}. A refused connect leaves no trace "
-        "at all."
+        f"at all.{failed}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,10 +60,14 @@ def start(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     )
 
 
+def runs(cwd: Path) -> list[Path]:
+    """The run folders, oldest first; the index beside them is none."""
+    return sorted(path for path in (cwd / "drill-results").glob("*") if path.is_dir())
+
+
 def newest(cwd: Path) -> Path | None:
     """The run folder that was made last."""
-    folders = sorted((cwd / "drill-results").glob("*"))
-    return folders[-1] if folders else None
+    return folders[-1] if (folders := runs(cwd)) else None
 
 
 def until_line(process: subprocess.Popen[str], word: str, within_s: float) -> None:
@@ -132,6 +137,14 @@ def listened_on(ports: set[int]) -> set[int]:
 def _listening() -> dict[int, str]:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {int(row[1].rpartition(":")[2], 16): row[9] for row in rows if row[3] == "0A"}
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def gone(pids: set[int], within_s: float) -> set[int]:

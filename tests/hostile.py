@@ -13,6 +13,8 @@ from drills.events import (
     AttemptDone,
     FaultProof,
     GatewayLine,
+    HostTried,
+    HowTried,
     Limits,
     PlaneTrouble,
     RunStarted,
@@ -31,6 +33,10 @@ ATTACKS = (
     "{{ 7 * 7 }} {% raw %} ${8*8} #{9}",
     "=HYPERLINK(0) | a | b | ```\n# x [l](javascript:alert(5)) <b>*bold*</b>",
     '\\" } evil_metric 1\nevil_metric 2 # {x="y"}',
+    "- item",
+    "1. item",
+    "      indented",
+    "=== ",
     "\ufffe\uffff\U000e0041\ufeff",
 )
 HARMLESS = "something said"
@@ -46,7 +52,11 @@ def told(texts: Sequence[str], story: str = STORY) -> tuple[AnyEvent, ...]:
 
 
 def _also(texts: Sequence[str]) -> tuple[AnyEvent, ...]:
-    return (PlaneTrouble(at_s=1.0, what=texts[0]), GatewayLine(at_s=1.0, what="died", detail=texts[-1]))
+    return (
+        PlaneTrouble(at_s=1.0, what=texts[0]),
+        GatewayLine(at_s=1.0, what="died", detail=texts[-1]),
+        HostTried(at_s=1.5, host=texts[0], how=HowTried.LOOKED_UP),
+    )
 
 
 def _with(event: AnyEvent, turn: object) -> AnyEvent:

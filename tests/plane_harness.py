@@ -39,9 +39,14 @@ E = TypeVar("E")
 class Lines:
     """A module of ours in a process of its own, its first line sent and its first answer read."""
 
-    def __init__(self, module: str, first: msgspec.Struct) -> None:
+    def __init__(self, module: str, first: msgspec.Struct, inside: tuple[int, ...] = ()) -> None:
+        """`inside`: the namespaces of a private network in which it runs."""
+        entrance = ["drills.inside", ",".join(map(str, inside))] if inside else []
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", "-m", *entrance, module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=inside,
         )
         self._sending = threading.Lock()
         self.send(first)
@@ -73,8 +78,19 @@ class Lines:
 class PlaneProcess(Lines):
     """A running plane: everything that it reported, and commands that wait for their answer."""
 
-    def __init__(self, upstream: dict[str, tuple[str, int]], seed: int = 7, authority: Authority | None = None) -> None:
-        """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well."""
+    def __init__(
+        self,
+        upstream: dict[str, tuple[str, int]],
+        seed: int = 7,
+        authority: Authority | None = None,
+        inside: tuple[int, ...] = (),
+        stands_at: dict[str, tuple[str, tuple[str, int]]] | None = None,
+    ) -> None:
+        """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well. `stands_at`
+        gives each leg's host name, address and port in a private network.
+        """
+        there = stands_at or {}
+        hosts = {name: there[name][0] if name in there else host_of(name) for name in upstream}
         legs = tuple(
             PlaneLeg(
                 name=name,
@@ -82,11 +98,13 @@ class PlaneProcess(Lines):
                 upstream_scheme="http",
                 upstream_host="127.0.0.1",
                 upstream_port=port,
-                certificates=authority.issue([host_of(name)]) if authority else {},
+                certificates=authority.issue([hosts[name]]) if authority else {},
+                listen=there[name][1] if name in there else None,
+                names={hosts[name]: there[name][1][0]} if name in there else {},
             )
             for name, (dialect, port) in upstream.items()
         )
-        super().__init__("faults.planes.mitm", PlaneSpec(origin_s=0.0, seed=seed, legs=legs))
+        super().__init__("faults.planes.mitm", PlaneSpec(origin_s=0.0, seed=seed, legs=legs), inside)
         self.ports = msgspec.json.decode(self.first, type=PlaneReady).ports
         self.events: list[PlaneEvent] = []
         self.beating = threading.Event()

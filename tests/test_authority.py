@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drills.authority import TRUST_STORE_PASSWORD, Authority
-from faults.base import Certificate
+from faults.handshake import Certificate
 from faults.planes.tls import contexts
 
 HOST = "bedrock-runtime.us-east-1.amazonaws.com"

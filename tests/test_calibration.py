@@ -94,7 +94,7 @@ def once(case: Case, number: int, folder: Path) -> Run:
         timeout=90,
     )
     assert done.returncode in {0, 1, 3}, done.stderr.decode()
-    [out] = (folder / "out").iterdir()
+    [out] = (path for path in (folder / "out").iterdir() if path.is_dir())
     result = decode(done.stdout)
     assert result == decode((out / RESULT_FILE).read_bytes())
     return Run(out, done.returncode, result, _truth(folder / "truth.jsonl", out / HISTORY_FILE), 1)

@@ -23,6 +23,7 @@ from faults.base import (
     Fail,
     Fault,
     Hang,
+    Lookups,
     Pace,
     Proceed,
     RequestSeen,
@@ -38,6 +39,7 @@ from faults.blackhole import Blackhole
 from faults.corrupt_crc import CorruptCrc
 from faults.cut import Cut
 from faults.degraded_text import DegradedText
+from faults.dns_failure import DnsFailure
 from faults.edge_html import EdgeHtml
 from faults.empty import Empty
 from faults.garbage_json import GarbageJson
@@ -51,10 +53,11 @@ from faults.identity_slow import IdentitySlow
 from faults.malformed_event import MalformedEvent
 from faults.partial_frame import PartialFrame
 from faults.planes.board import Board, Step
-from faults.planes.connects import parse
+from faults.planes.connects import Endpoint, parse
 from faults.planes.control import Apply
 from faults.refuse import Refuse
 from faults.reset import Resetting
+from faults.shapes import Shape
 from faults.slow import Slow
 from faults.slow_first_token import SlowFirstToken
 from faults.slow_tokens import SlowTokens
@@ -178,6 +181,8 @@ DECISIONS: list[tuple[Fault, Connections, Decision, Decision]] = [
     (DegradedText(), OPEN, Swap(DREW), Swap(DREW)),
     # What happens on the wire is no decision about a request.
     *((fault, OPEN, Proceed(), Proceed()) for fault in (*WIRE, *PROCESS)),
+    # Connections are left alone: whoever has one keeps it.
+    *((DnsFailure(how=how), OPEN, Proceed(), Proceed()) for how in ("nxdomain", "servfail", "silent")),
     # Nothing listens, with Toxiproxy as with the mitm plane.
     (WireDown(), REFUSED, Proceed(), Proceed()),
 ]
@@ -285,6 +290,41 @@ def test_settings_survive_the_way_to_the_plane(fault: Fault) -> None:
     sent = Apply(fault="x", kind=fault.kind, settings=asdict(fault), legs=("a",))
     arrived = msgspec.json.decode(msgspec.json.encode(sent), type=Apply)
     assert msgspec.convert(arrived.settings, type(fault)) == fault
+
+
+LOOKUPS: list[tuple[tuple[Fault, ...], Lookups, int]] = [
+    # What the name server says, and how many of the faults are at the names.
+    ((DnsFailure(),), Lookups.NXDOMAIN, 1),
+    ((DnsFailure(how="servfail"),), Lookups.SERVFAIL, 1),
+    ((DnsFailure(how="silent"),), Lookups.SILENT, 1),
+    # A closed port has a name all the same.
+    ((Refuse(), Status(code=503)), Lookups.ANSWERED, 0),
+    # Of several the hardest wins, whatever came first.
+    ((DnsFailure(), DnsFailure(how="silent"), DnsFailure(how="servfail")), Lookups.SILENT, 3),
+    ((DnsFailure(how="servfail"), Refuse(), DnsFailure()), Lookups.SERVFAIL, 2),
+]
+
+
+@pytest.mark.parametrize(("faults", "state", "count"), LOOKUPS, ids=repr)
+def test_what_becomes_of_lookups(faults: tuple[Fault, ...], state: Lookups, count: int) -> None:
+    """On every host of a leg of the faults, also when it is another leg's as well; on no other host."""
+    board = Board(7)
+    for number, fault in enumerate(faults):
+        board.put_on(f"f{number}", fault.kind, asdict(fault), ("a",))
+    met, ids = board.lookups(("b", "a"))
+    assert (met, len(ids)) == (state, count)
+    assert board.lookups(("b",)) == (Lookups.ANSWERED, ())
+    for number in range(len(faults)):
+        board.take_off(f"f{number}")
+    assert board.lookups(("a",)) == (Lookups.ANSWERED, ())
+
+
+def test_names_have_no_shape_but_a_square() -> None:
+    """A lookup is for many requests, so no share of them can be chosen; it can flap, though."""
+    with pytest.raises(
+        ValueError, match="dns_failure is a fault of connections or names: it has no shape but a square"
+    ):
+        Board(7).put_on("f", "dns_failure", {}, ("a",), Shape(share=0.5))
 
 
 def test_every_fault_has_a_row() -> None:
@@ -489,26 +529,36 @@ TABLE_6 = """\
    0: 0000000000000000FFFF00000100007F:C005 0000000000000000FFFF00000100007F:1F90 02 00000001:00000000 01:00000064
 """
 
+A, B, ELSEWHERE = ("127.0.0.1", 8080), ("127.0.0.1", 8081), ("10.0.0.1", 8080)
 TABLES = [
     # The one connect to port 8080 that waits (state 02), from port 49153: not the listener (0A), not the established
     # one (01), not the one to port 8081, not the one to the same port of another host.
-    (TABLE, {8080}, {(8080, 49153)}),
+    (TABLE, {A}, {(A, 49153)}),
     # Two ports are watched, a connect waits for each.
-    (TABLE, {8080, 8081}, {(8080, 49153), (8081, 49155)}),
+    (TABLE, {A, B}, {(A, 49153), (B, 49155)}),
+    # The same port of two hosts is told apart.
+    (TABLE, {A, ELSEWHERE}, {(A, 49153), (ELSEWHERE, 49156)}),
     # Nobody waits for a port that nobody asked for.
-    (TABLE, {9}, set()),
+    (TABLE, {("127.0.0.1", 9)}, set()),
     # An IPv4 address in a socket of IPv6.
-    (TABLE_6, {8080}, {(8080, 49157)}),
+    (TABLE_6, {A}, {(A, 49157)}),
     # The head alone, nothing, and a line that is cut short.
-    (TABLE.splitlines()[0], {8080}, set()),
-    ("", {8080}, set()),
-    (TABLE[:200], {8080}, set()),
+    (TABLE.splitlines()[0], {A}, set()),
+    ("", {A}, set()),
+    (TABLE[:200], {A}, set()),
 ]
 
 
-@pytest.mark.parametrize(("table", "ports", "found"), TABLES)
+@pytest.mark.parametrize(("table", "endpoints", "found"), TABLES)
 def test_hanging_connects_are_read_from_the_kernels_table(
-    table: str, ports: set[int], found: set[tuple[int, int]]
+    table: str, endpoints: set[Endpoint], found: set[tuple[Endpoint, int]]
 ) -> None:
     """Destination and local port of each connect that waits."""
-    assert parse(table, frozenset(ports)) == found
+    assert parse(table, frozenset(endpoints), "little") == found
+
+
+def test_a_processor_of_the_other_byte_order_prints_addresses_the_other_way_round() -> None:
+    """127.0.0.1 is 7F000001 there; ports are the same."""
+    table = TABLE.replace("0100007F", "7F000001")
+    assert parse(table, frozenset({A}), "big") == {(A, 49153)}
+    assert parse(table, frozenset({A}), "little") == set()

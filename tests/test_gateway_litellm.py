@@ -9,7 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from drilling import SAMPLES, Ran, alive, descendants, drill, events, gone, listened_on, listeners, start, until_line
+from drilling import (
+    SAMPLES,
+    Ran,
+    alive,
+    descendants,
+    drill,
+    events,
+    gone,
+    listened_on,
+    listeners,
+    newest,
+    runs,
+    start,
+    until_line,
+)
 
 from drills.result import Verdict
 
@@ -61,6 +75,8 @@ def test_cloud_outage_passes_on_the_tuned_config(tmp_path: Path) -> None:
         "result.json",
         "gateway.log",
         "report.md",
+        "report.html",
+        "junit.xml",
     }
     _adds_up(ran)
 
@@ -108,9 +124,9 @@ def test_kill_9_in_the_middle_of_a_fault_leaves_nothing(tmp_path: Path) -> None:
     process.wait()
     assert gone(family, 10) == set()
     assert listened_on(ports) == set()
-    history = events(next((tmp_path / "drill-results").iterdir()))
+    history = events(newest(tmp_path))
     assert history[-1]["event"] != "run_ended"
-    ran = drill("check", next((tmp_path / "drill-results").iterdir()), "--json", cwd=tmp_path)
+    ran = drill("check", newest(tmp_path), "--json", cwd=tmp_path)
     assert json.loads(ran.out)["verdict"] == "interrupted"
 
 
@@ -126,7 +142,7 @@ def test_a_signal_at_any_moment_restores_everything(tmp_path: Path, moment: str,
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130, out
     assert alive(family) == set()
-    folder = next((tmp_path / "drill-results").iterdir())
+    folder = newest(tmp_path)
     history = events(folder)
     assert history[-1]["event"] == "run_ended"
     on = {event["fault"] for event in history if event["event"] == "fault_effective"}
@@ -140,7 +156,7 @@ def test_two_drills_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: drill("run", "primary-down", cwd=tmp_path), range(2)))
     assert [ran.code for ran in both] == [0, 0], both[0].out + both[1].out
-    assert len(list((tmp_path / "drill-results").iterdir())) == 2
+    assert len(runs(tmp_path)) == 2
 
 
 def test_a_config_that_litellm_rejects_is_one_clear_message(tmp_path: Path) -> None:

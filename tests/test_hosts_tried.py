@@ -6,7 +6,7 @@ from calibration.story import history
 
 from drills.events import MORE_HOSTS, HostTried, HowTried
 from drills.result import decode, encode
-from drills.verdict import judged
+from drills.verdict import judge
 from reports import markdown, text
 
 SECTION = "## Hosts that the gateway tried and could not reach"
@@ -19,23 +19,21 @@ TRIED = (
 
 def test_a_drill_without_tries_has_no_such_section() -> None:
     """The usual report is not longer for it."""
-    run = judged(history("ppp[xxsss]spp"), "history")
-    result = run.result
+    result = judge(history("ppp[xxsss]spp"), "history")
     assert result.hosts_tried == ()
-    assert SECTION not in markdown.render(run).decode()
+    assert SECTION not in markdown.render(result).decode()
     assert not [line for line in text.render(result, "here") if "tried" in line.text]
 
 
 def test_the_result_and_both_reports_name_each_host() -> None:
     """In the order in which they were tried; the result survives its file."""
     events = history("ppp[xxsss]spp")
-    run = judged([*events[:-1], *TRIED, events[-1]], "history")
-    result = run.result
+    result = judge([*events[:-1], *TRIED, events[-1]], "history")
     assert [(part.host, part.port, part.how) for part in result.hosts_tried] == [
         (tried.host, tried.port, tried.how) for tried in TRIED
     ]
     assert decode(encode(result)).hosts_tried == result.hosts_tried
-    page = markdown.render(run).decode().partition(SECTION)[2].partition("\n## ")[0]
+    page = markdown.render(result).decode().partition(SECTION)[2].partition("\n## ")[0]
     assert "| telemetry.example.com | looked up | 1.50 s |" in page
     assert "| 169.254.169.254:80 | tcp | 1.60 s |" in page
     [line] = [line.text for line in text.render(result, "here") if line.text.startswith("tried and not reached: ")]
@@ -45,9 +43,8 @@ def test_the_result_and_both_reports_name_each_host() -> None:
 def test_what_a_gateway_calls_a_host_is_hostile() -> None:
     """No tag, no link, no cell of its own and no escape sequence comes out of a name."""
     events = history("ppp[xxsss]spp")
-    run = judged([*events[:-1], *TRIED, events[-1]], "history")
-    result = run.result
-    page = markdown.render(run).decode().partition(SECTION)[2].partition("\n## ")[0]
+    result = judge([*events[:-1], *TRIED, events[-1]], "history")
+    page = markdown.render(result).decode().partition(SECTION)[2].partition("\n## ")[0]
     assert "<b>" not in page
     assert "[x](" not in page
     assert "\x1b" not in page + "".join(line.text for line in text.render(result, "here"))
@@ -58,5 +55,5 @@ def test_more_than_can_be_listed_is_said() -> None:
     """The last row stands for all others."""
     events = history("ppp[xxsss]spp")
     more = HostTried(at_s=2.0, host=MORE_HOSTS, how=HowTried.LOOKED_UP)
-    run = judged([*events[:-1], more, events[-1]], "history")
-    assert "too many to be written down" in markdown.render(run).decode()
+    result = judge([*events[:-1], more, events[-1]], "history")
+    assert "too many to be written down" in markdown.render(result).decode()

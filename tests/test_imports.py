@@ -16,6 +16,7 @@ RUNNER = {
     "drills.cli",
     "drills.load",
     "drills.client",
+    "drills.network",
     "drills.planes",
     "drills.gatewayplane",
     "drills.doctor",
@@ -27,15 +28,23 @@ RUNNER = {
     "drills.children",
     "drills.screen",
     "drills.files",
-    "drills.driving",
+    "drills.reporting",
+    "drills.keeping",
+    "drills.kept",
+    "drills.index",
+    "drills.importing",
+    "drills.retention",
+    "drills.authority",
+    "drills.trust",
     "drills.ports",
+    "drills.driving",
     "drills.tested",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
-    *("marks", "legs", "plan", "outcomes", "ledger", "switchover", "failback", "measure", "verdict", "result"),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until"),
-    *("request", "inferred", "outage", "planeurls", "unmarked"),
+    *("marks", "touched", "legs", "plan", "outcomes", "ledger", "request", "inferred", "switchover", "failback"),
+    *("outage", "measure", "verdict", "result", "planeurls", "unmarked"),
+    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
 )
 
 

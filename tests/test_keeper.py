@@ -35,6 +35,21 @@ time.sleep(60)
 """
 """A program with a child of its own; both ignore SIGTERM."""
 
+DAEMON = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    os._exit(0)
+os.wait()
+time.sleep(60)
+"""
+"""A program with a daemon: an orphan in a session of its own, which holds the program's output and ignores SIGTERM."""
+
 
 def until(condition: Callable[[], Any]) -> None:
     """Wait for what is expected soon."""
@@ -50,6 +65,11 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def parent(pid: int) -> int:
+    """The parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @pytest.fixture
@@ -162,6 +182,49 @@ def test_a_program_that_ends_by_itself_leaves_no_child(start: Start, private: Pa
     assert not private.exists()
 
 
+@linux
+def test_the_end_of_input_ends_a_daemon(start: Start, private: Path) -> None:
+    """No signal to a group reaches it; the keeper is its parent by then, and kills it."""
+    keeper = start(keep(private, *program(DAEMON)))
+    _, daemon = numbers(keeper, 2)
+    until(lambda: parent(daemon) == keeper.pid)
+    assert os.getsid(daemon) != os.getsid(keeper.pid)
+    began_s = time.monotonic()
+    assert close(keeper) == 128 + signal.SIGKILL
+    assert time.monotonic() - began_s < GRACE_S + 2
+    assert not running(daemon)
+    assert not private.exists()
+
+
+@linux
+def test_a_program_that_ends_by_itself_leaves_no_daemon(start: Start, private: Path) -> None:
+    """Whoever daemonises has not started, as far as the drill is concerned: it ends with its first process."""
+    keeper = start(keep(private, *program(DAEMON.removesuffix("time.sleep(60)\n"))))
+    _, daemon = numbers(keeper, 2)
+    assert keeper.wait(WAIT_S) == 0
+    assert not running(daemon)
+
+
+@linux
+def test_orphans_that_end_are_let_go(start: Start, private: Path) -> None:
+    """A gateway that starts many short programs does not fill the table of processes."""
+    code = """
+        import os, time
+        for _ in range(20):
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    time.sleep(0.1)
+                os._exit(0)
+            os.wait()
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    """
+    keeper = start(keep(private, *program(code)))
+    (pid,) = numbers(keeper, 1)
+    until(lambda: Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split() == [str(pid)])
+    assert close(keeper) == 128 + signal.SIGTERM
+
+
 def test_private_files_are_private(start: Start, private: Path) -> None:
     """Folders 0700, files 0600, whatever the umask; the content as it was given; the environment is the one given."""
     code = "import os; print(os.environ['NAME'], 'PATH' in os.environ, os.getcwd()); input()"
@@ -248,9 +311,12 @@ asyncio.run(main())
 
 
 @linux
-def test_a_drill_that_is_killed_leaves_nothing(private: Path) -> None:
-    """SIGKILL of the runner: the keeper ends program and grandchild, and deletes the secrets, within the grace."""
-    line = msgspec.json.encode(keep(private, *program(STUBBORN))).decode()
+@pytest.mark.parametrize("code", [STUBBORN, DAEMON], ids=["stubborn", "daemon"])
+def test_a_drill_that_is_killed_leaves_nothing(code: str, private: Path) -> None:
+    """SIGKILL of the runner: the keeper ends the program and what came from it, a daemon too, and deletes the secrets,
+    within the grace.
+    """
+    line = msgspec.json.encode(keep(private, *program(code))).decode()
     with subprocess.Popen([sys.executable, "-c", PARENT, line], stdout=subprocess.PIPE) as parent:
         pids = numbers(parent, 2)
         assert (private / "config.yaml").exists()
@@ -261,8 +327,8 @@ def test_a_drill_that_is_killed_leaves_nothing(private: Path) -> None:
         assert time.monotonic() - killed_s < GRACE_S + 5
 
 
-def talk(what: Keep) -> tuple[list[bytes], list[str], float]:
-    """Run a keeper as the runner does: lines that it passed on, last words, and how long its end took."""
+def talk_until_killed(what: Keep) -> tuple[list[bytes], list[str], float]:
+    """Run a keeper as the runner does, and kill it: lines that it passed on, last words, and how long its end took."""
 
     async def run() -> tuple[list[bytes], list[str], float]:
         lines: list[bytes] = []
@@ -277,6 +343,8 @@ def talk(what: Keep) -> tuple[list[bytes], list[str], float]:
         child.listen(hear, words.append)
         async with asyncio.timeout(WAIT_S):
             await up.wait()
+        child.ending = True
+        os.kill(child.pid, signal.SIGKILL)
         began_s = time.monotonic()
         await child.end()
         assert not child.alive
@@ -287,7 +355,9 @@ def talk(what: Keep) -> tuple[list[bytes], list[str], float]:
 
 @linux
 def test_a_daemon_that_holds_the_pipe_does_not_hold_the_drill(private: Path) -> None:
-    """A grandchild in a session of its own keeps the output open for ever; the drill's end does not wait for it."""
+    """Nobody is left to end it when the keeper itself was killed. It keeps the output open for ever; the drill's end
+    does not wait for it.
+    """
     code = """
         import os, time
         if os.fork() == 0:
@@ -295,7 +365,7 @@ def test_a_daemon_that_holds_the_pipe_does_not_hold_the_drill(private: Path) -> 
             print(os.getpid(), flush=True)
         time.sleep(60)
     """
-    lines, words, took_s = talk(keep(private, *program(code)))
+    lines, words, took_s = talk_until_killed(keep(private, *program(code)))
     os.kill(int(lines[0]), signal.SIGKILL)
     assert took_s < END_WAIT_S
     assert words == []

@@ -534,8 +534,8 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     """One note for each thing that does not run in a drill, with its place."""
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(_secretive(), sort_keys=False), encoding="utf-8")
-    notes = [note.removeprefix(f"{tmp_path}/") for note in LiteLLM().discover(path, None).notes]
-    assert notes[1:] == [
+    left_out = [note.removeprefix(f"{tmp_path}/") for note in LiteLLM().discover(path, None).left_out]
+    assert left_out == [
         "config.yaml:4:12: signing in at AWS (role, profile, web identity) is replaced by dummy keys",
         "config.yaml:17:12: signing in at Entra ID is replaced by a dummy key",
         "config.yaml:68:3: general_settings.database_url is left out: there is no database in a drill",
@@ -649,7 +649,7 @@ def test_unsupported_off_the_chain_is_only_left_out(tmp_path: Path) -> None:
     text = TWO + _listed("local").replace("openai", "ollama") + "router_settings: {fallbacks: [{chat: [spare]}]}\n"
     found = find(tmp_path, text)
     assert chain(found) == ["primary chat", "secondary spare"]
-    assert any(note.endswith("'local' is left out: a drill does not speak 'ollama'") for note in found.notes)
+    assert any(note.endswith("'local' is no leg: a drill does not speak 'ollama'") for note in found.notes)
 
 
 def test_a_doubled_key_is_said(tmp_path: Path) -> None:

@@ -18,9 +18,15 @@ from drills import verdict as verdicts
 from drills.checks.base import Check
 from drills.events import (
     AnyEvent,
+    ArrivalDone,
+    ArrivalSent,
     AttemptDone,
     AttemptReceived,
+    AttemptResult,
     ConnectHung,
+    Ending,
+    FaultCleared,
+    FaultClearRequested,
     FaultEffective,
     Limits,
     PlaneTrouble,
@@ -216,6 +222,17 @@ VERDICTS: list[tuple[tuple[AnyEvent, ...], str, Verdict, Verdict]] = [
         history("ppp[xxsss]spp", also=[PlaneTrouble(at_s=1.0, what="odd")]),
         *("fault plane", Verdict.INVALID, Verdict.INVALID),
     ),
+    # The fault was dropped before the runner, which had fallen silent, asked for its end.
+    (
+        history(
+            "ppp[xxsss]spp",
+            also=[
+                FaultCleared(fault="f1", began_s=1.72, at_s=1.72, why="the runner fell silent"),
+                FaultClearRequested(fault="f1", at_s=1.75),
+            ],
+        ),
+        *("fault plane", Verdict.INVALID, Verdict.INVALID),
+    ),
     # One attempt in 13 has no request behind it: somebody else uses the legs.
     (history("ppp[xxsss]spp", also=stranger(1)), "attempt ledger", Verdict.INVALID, Verdict.INVALID),
     # An attempt that adds up.
@@ -227,6 +244,30 @@ VERDICTS: list[tuple[tuple[AnyEvent, ...], str, Verdict, Verdict]] = [
     # The fault was never cleared.
     (history("ppp[xxsssspp"), "traffic before, during and after", Verdict.INVALID, Verdict.INVALID),
 ]
+
+
+def _broken_at_the_end(event: AnyEvent, by: str) -> AnyEvent:
+    """The arrival due at 1.5 ends at 1.7 as half an answer; a fault was at its attempt."""
+    if isinstance(event, ArrivalDone) and event.seq == 5:
+        return msgspec.structs.replace(event, done_s=1.7, ending=Ending.UNTERMINATED)
+    if isinstance(event, AttemptDone) and event.attempt == 6:
+        result = AttemptResult.FAULTED if by else AttemptResult.ANSWERED
+        return msgspec.structs.replace(event, done_s=1.69, result=result, faults=(by,) if by else ())
+    return event
+
+
+@pytest.mark.parametrize(("by", "recovery_s", "bad"), [("f2", 0.21, 1), ("f1", None, 2), ("", None, 2)])
+def test_what_the_next_fault_spoils_is_not_the_first_ones(by: str, recovery_s: float | None, bad: int) -> None:
+    """The last request of the first window was being answered when the second fault cut it. Without that fault's
+    touch the same half answer is the first one's.
+    """
+    story = history("ppp[xss{zttt}]ttp")
+    [attempt] = [e for e in story if isinstance(e, AttemptReceived) and e.id == f"{5:016x}"]
+    assert attempt.attempt == 6
+    first, second = judge(tuple(_broken_at_the_end(event, by) for event in story), "story").switchovers
+    assert first.recovery_s == (None if recovery_s is None else pytest.approx(recovery_s))
+    assert first.bad == bad
+    assert second.recovery_s == pytest.approx(0.21)
 
 
 @pytest.mark.parametrize(("events", "name", "of_check", "of_drill"), VERDICTS)
@@ -352,6 +393,29 @@ def test_a_leg_that_is_called_and_never_serves_has_nothing_to_switch_over_from()
     assert result.faults[0].touched_requests == 1
     assert result.verdict is Verdict.INVALID
     assert "none of its legs gave an answer just before" in check(result, "faults reached requests").observed
+
+
+def test_a_stream_that_a_later_fault_breaks_is_not_charged_to_the_one_before() -> None:
+    """It was due, and well served by the standby, before the second fault began: the first one was survived at 1.46.
+
+    The same at the onset of a single fault: what was under way then belongs to no window.
+    """
+    broken = []
+    for event in history("ppp[xss{zttt}]ttp"):
+        if isinstance(event, ArrivalSent) and event.seq == 5:
+            event = msgspec.structs.replace(event, stream=True)  # noqa: PLW2901
+        if isinstance(event, ArrivalDone) and event.seq == 5:
+            changes = {"done_s": 1.57, "ending": Ending.BROKEN, "first_token_s": 1.52, "shape": None, "legs": ()}
+            event = msgspec.structs.replace(event, **changes)  # noqa: PLW2901
+        if isinstance(event, AttemptDone) and event.attempt == 6:
+            event = msgspec.structs.replace(  # noqa: PLW2901
+                event, done_s=1.57, result=AttemptResult.FAULTED, faults=("f2",)
+            )
+        broken.append(event)
+    result = judge(tuple(broken), "story")
+    assert result.requests.broken_streams == 1
+    assert result.switchovers[0].recovery_s == pytest.approx(0.21)
+    assert result.switchovers[0].bad == 1
 
 
 def renumbered(events: tuple[AttemptReceived | AttemptDone, ...]) -> tuple[AttemptReceived | AttemptDone, ...]:

@@ -35,7 +35,7 @@ from drills.events import (
 )
 from drills.legs import Leg
 from drills.marks import Shape, read_answer
-from drills.planes import MitmPlane
+from drills.planes import MitmPlane, plane_legs
 from drills.simulator import SimulatedLeg as Simulated
 from drills.simulator import Simulator, SimulatorSpec
 from faults.base import Connections
@@ -875,7 +875,7 @@ from drills.clock import Clock
 from drills.children import Child
 from drills.events import FaultPlan
 from drills.legs import Leg
-from drills.planes import MitmPlane
+from drills.planes import MitmPlane, plane_legs
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from faults.base import Connections
 import msgspec
@@ -884,7 +884,7 @@ async def main():
     simulator = await Child.start("simulator", "drills.simulator", SimulatorSpec((SimulatedLeg("a", "openai"),)))
     ready = msgspec.json.decode(await simulator.first_line(20), type=SimulatorReady)
     leg = Leg(name="a", role="primary", provider="openai", vendor="openai", model="m", cloud="openai")
-    plane = await MitmPlane.start((leg,), ready.ports, 1, Clock(), lambda event: None)
+    plane = await MitmPlane.start(plane_legs((leg,), ready.ports, {}), 1, Clock(), lambda event: None)
     await plane.apply(FaultPlan(id="f", kind="blackhole", legs=("a",), start_s=0, end_s=1, selector="", settings={},
                                 connections=Connections.BLACKHOLED))
     print(simulator.pid, plane._child.pid, ready.ports["a"], plane.ports["a"], flush=True)
@@ -925,7 +925,7 @@ def test_the_runners_side(capfd: pytest.CaptureFixture[str]) -> None:
         simulator = Simulator(SimulatorSpec((Simulated("a", "anthropic"),)))
         ports = (await simulator.start()).ports
         leg = Leg(name="a", role="primary", provider="anthropic", vendor="anthropic", model="m", cloud="anthropic")
-        plane = await MitmPlane.start((leg,), ports, 1, Clock(), events.append)
+        plane = await MitmPlane.start(plane_legs((leg,), ports, {}), 1, Clock(), events.append)
         plan = FaultPlan(
             id="f",
             kind="reset",

@@ -14,6 +14,7 @@ from calibration.story import history, proof
 from plane_harness import Bench, bench
 from test_scenario import SETTINGS, timeline
 
+from drills.address import Address, Reach
 from drills.checks.fault_proof import CHECK
 from drills.client import came_of
 from drills.clock import Clock
@@ -25,6 +26,7 @@ from drills.verdict import judge
 from faults.base import Connections, Fault, kinds
 from faults.blackhole import Blackhole
 from faults.cut import Cut
+from faults.dns_failure import DnsFailure
 from faults.hang import Hanging
 from faults.identity_down import IdentityDown
 from faults.identity_slow import IdentitySlow
@@ -53,6 +55,7 @@ def met(  # noqa: PLR0913  one for each thing that a probe can meet
     byte: bool = False,
     first_s: float = 0.05,
     piece_size: float | None = None,
+    detail: str = "",
 ) -> ProbeOutcome:
     """What a probe met of a leg that usually answers in 0.1 s."""
     return ProbeOutcome(
@@ -63,6 +66,7 @@ def met(  # noqa: PLR0913  one for each thing that a probe can meet
         events=events,
         first_byte_s=first_s if events or byte or came is Came.WHOLE else None,
         piece_size=piece_size,
+        detail=detail,
     )
 
 
@@ -72,6 +76,12 @@ PROOFS: list[tuple[Fault, ProbeOutcome, bool]] = [
     (Refuse(), met(Came.REFUSED, 0.001), True),
     (Refuse(), met(Came.CONNECT_HUNG, 1.3), False),
     (Refuse(), met(Came.STATUS, 0.1, status=503), False),
+    # The name is not resolved, and just as the fault says; a name that is resolved, or another failure, is none.
+    (DnsFailure(), met(Came.UNRESOLVED, 0.001, detail="nxdomain"), True),
+    (DnsFailure(), met(Came.UNRESOLVED, 0.001, detail="servfail"), False),
+    (DnsFailure(how="silent"), met(Came.UNRESOLVED, 1.3, detail="silent"), True),
+    (DnsFailure(how="silent"), met(Came.CONNECT_HUNG, 1.3), False),
+    (DnsFailure(), USUAL, False),
     # The connect hangs for clearly longer than a whole answer takes.
     (Blackhole(), met(Came.CONNECT_HUNG, 0.5), True),
     (Blackhole(), met(Came.CONNECT_HUNG, 0.2), False),
@@ -241,14 +251,14 @@ def probes(leg: str) -> list[Probe]:
 def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = True) -> list[FaultProof]:
     """Put faults on (each with its id at the plane), and off again after their probes; what the prover says."""
     found: list[FaultProof] = []
-    urls = {name: f"http://127.0.0.1:{port}" for name, port in on.plane.ports.items()}
+    reach = Reach(addresses={name: Address(port) for name, port in on.plane.ports.items()})
     there = [
         Leg(name=name, role=None, provider=dialect, vendor="", model="gpt-4o", cloud="")
         for name, dialect in on.dialects.items()
     ]
 
     async def run() -> None:
-        prover = Prover(there, urls, Clock(), found.append, "0123456789", Timing(12, 200.0))
+        prover = Prover(there, reach, Clock(), found.append, "0123456789", Timing(12, 200.0))
         prover.healthy([fault for _, fault in faults], [one for leg in on.dialects for one in probes(leg)])
         for _, fault in faults:
             prover.began(fault, 1.0)

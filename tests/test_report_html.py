@@ -13,7 +13,7 @@ import pytest
 from calibration.story import history
 from hostile import ATTACKS, harmless, hostile
 
-from drills.events import ArrivalSent, Limits
+from drills.events import ArrivalSent, FaultSwitched, Limits
 from drills.verdict import Judged, judged
 from reports import html, plots
 from reports.picture import picture
@@ -174,6 +174,21 @@ def test_the_moments_are_those_of_the_result() -> None:
     assert shown.windows[0].colour == "#f4a582"  # the colour of `status`, from its own file
 
 
+def test_a_flapping_fault_is_shaded_while_it_is_on() -> None:
+    """On from 1.25, off at 1.45, on again at 1.65, cleared at 1.85: two parts of one window."""
+    edges = (
+        FaultSwitched(fault="f1", on=False, began_s=1.45, at_s=1.45),
+        FaultSwitched(fault="f1", on=True, began_s=1.65, at_s=1.65),
+    )
+    shown = picture(told("ppp[xxppxx]spp", also=edges), 90)
+    assert shown is not None
+    (window,) = shown.windows
+    assert (window.begin_s, window.end_s) == (1.25, pytest.approx(1.85))
+    assert window.spells == ((1.25, 1.45), (1.65, pytest.approx(1.85)))
+    root = ET.fromstring(plots.answers(shown, plots.WIDE))  # noqa: S314  our own
+    assert len(root.findall("rect[@class='shade']")) == 2
+
+
 def test_the_moments_of_two_faults_are_numbered() -> None:
     """So that a reader can tell the switchovers apart."""
     shown = picture(told("ppp[xss{zttt}]ttp"), 90)
@@ -220,7 +235,7 @@ def test_bars_are_as_high_as_their_counts() -> None:
     """One bin of ten requests a second: eight answered, two failed; the axis ends at ten."""
     shown = picture(told("ppppp[xx]ppp"), 1)
     assert shown is not None
-    root = ET.fromstring(plots.answers(shown, plots.WIDE))
+    root = ET.fromstring(plots.answers(shown, plots.WIDE))  # noqa: S314  our own
     paths = [path.get("d") or "" for path in root.iter("path") if "z" in (path.get("d") or "")]
     heights = [float(foot) - float(top) for d in paths for foot, top in re.findall(r",([\d.]+)V([\d.]+)h", d)]
     assert len(heights) == 2
@@ -289,6 +304,14 @@ def test_no_two_series_look_the_same() -> None:
 def test_bins_have_round_widths(length_s: float, at_most: int, width_s: float) -> None:
     """The smallest that is enough."""
     assert bin_width_s(length_s, at_most) == width_s
+    assert bin_width_s(length_s, at_most, at_least_s=width_s * 0.99) == width_s
+
+
+def test_a_bin_holds_five_requests_at_least() -> None:
+    """At ten a second half a second, however short the run: a steady rate must not look like a comb."""
+    shown = picture(told("ppp[xxsss]spp"), 90)
+    assert shown is not None
+    assert shown.axis.width_s == 0.5
 
 
 def test_axes_are_round() -> None:
@@ -313,6 +336,7 @@ def test_every_attack_was_in_the_history() -> None:
     """The hostile run is hostile: its history holds each attack word for word."""
     run = hostile()
     said = [request.done.detail for request in run.ledger.requests if request.done is not None]
+    said += [attempt.done.detail for attempt in run.ledger.attempts if attempt.done is not None]
     said += [run.result.scenario.name, *run.result.notes, *run.result.environment, run.result.gateway.name]
     said += [leg.model for leg in run.result.legs] + [leg.region or "" for leg in run.result.legs]
     said += [phase.name for phase in run.result.phases] + [run.result.scenario.objective, run.result.scenario.file]

@@ -28,7 +28,7 @@ from drills.ports import lasting_port
 from drills.problems import UsageProblem
 from drills.result import Verdict
 from drills.simulator import SimulatedLeg, SimulatorSpec
-from faults.base import Certificate
+from faults.handshake import Certificate
 
 FULL = """\
 name: our-gateway
@@ -92,22 +92,22 @@ class TestReading:
         assert (gateway.name, found.entry_model, found.ports) == ("our-gateway", "gpt", {"a": 4101, "b": 4102})
         [note] = found.notes
         assert note.endswith("must be set: a to http://127.0.0.1:4101, b to http://127.0.0.1:4102/v1")
-        reach = gateway.reach()
-        assert reach.base_url + reach.chat_path == "https://gateway.example:8443/team/openai/chat/completions"
-        assert reach.ready_path == "/ready"
-        assert dict(reach.request_headers) == {
+        entrance = gateway.entrance()
+        assert entrance.base_url + entrance.chat_path == "https://gateway.example:8443/team/openai/chat/completions"
+        assert entrance.ready_path == "/ready"
+        assert dict(entrance.request_headers) == {
             "Authorization": f"Bearer {KEY}",
             "x-team": "drills",
             "api-key": "written-here",
         }
-        assert reach.secrets == (KEY, "written-here")
+        assert entrance.secrets == (KEY, "written-here")
 
     def test_the_shortest(self, tmp_path: Path) -> None:
         """Everything else has a default."""
         gateway = load("http://127.0.0.1:4000", written(tmp_path, SHORT))
-        reach = gateway.reach()
-        assert (gateway.name, reach.base_url, reach.ready_path) == ("127.0.0.1:4000", "http://127.0.0.1:4000", "")
-        assert (reach.chat_path, reach.request_headers, reach.secrets) == ("/v1/chat/completions", (), ())
+        entrance = gateway.entrance()
+        assert (gateway.name, entrance.base_url, entrance.ready_path) == ("127.0.0.1:4000", "http://127.0.0.1:4000", "")
+        assert (entrance.chat_path, entrance.request_headers, entrance.secrets) == ("/v1/chat/completions", (), ())
 
 
 KEYS = "chat, headers, legs, model, name, ready"
@@ -208,6 +208,13 @@ WORDS = [
             "--gateway URL needs --legs FILE, which says what its legs are",
         ],
     ),
+    (
+        ("--gateway", "http://127.0.0.1:4000", "--route", "sealed", "--legs", "legs.yaml"),
+        [
+            "--route sealed does not go with a URL: that gateway runs already, and whoever runs it has set its upstreams",
+        ],
+    ),
+    (("--route", "fixed"), ["--route fixed is for a gateway that runs already: --gateway http://host:port"]),
     (("--legs", "legs.yaml"), ["--legs goes with a command after --, or with the URL of a gateway"]),
     (("--gateway", "http://127.0.0.1:4000", "--legs", "no.yaml"), ["no.yaml: there is no such file"]),
 ]
@@ -238,7 +245,7 @@ def test_a_port_that_is_taken_and_a_fault_on_the_gateway_itself(tmp_path: Path) 
     (tmp_path / "s.yaml").write_text(SCENARIO.replace("FAULT", "gateway_kill: {}"))
     ran = drill(*words, cwd=tmp_path)
     what = "fault 'gateway_kill' is on a gateway that the drill starts; http://127.0.0.1:4000 runs already"
-    assert (ran.code, ran.err.splitlines()) == (2, [f"drill: s.yaml:7:35: {what}"])
+    assert (ran.code, ran.err.splitlines()) == (2, [f"drill: s.yaml:7:39: {what}"])
 
 
 def test_a_plan_says_what_to_set(tmp_path: Path) -> None:

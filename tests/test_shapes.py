@@ -255,4 +255,6 @@ def test_messages_are_located() -> None:
         "expect:", "  - {phase: outage, for: 5s, faults: [refuse: {role: primary, share: 30%}]}\nexpect:"
     )
     [message] = messages(text)
-    assert message.startswith("a.yaml:7:63: 'share' shapes faults of requests, and 'refuse' is one of connections")
+    assert message.startswith(
+        "a.yaml:7:63: 'share' chooses requests, and 'refuse' is one of connections: its one shape"
+    )

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from drilling import drill, gone, listened_on, start, until_line
+from drilling import drill, gone, listened_on
 from plane_harness import Bench, Caller, Lines, PlaneProcess, Upstream, bench, mark, measured, until
 from test_proofs import plan as fault_plan
 from test_proofs import proofs
@@ -593,7 +593,7 @@ load: {rate: 20/s, deadline: 3s}
 providers: {first_token: 10ms, tokens_per_s: 1000}
 timeline:
   - {phase: steady, for: 1s}
-  - {phase: outage, for: OUTAGE, faults: [FAULT]}
+  - {phase: outage, for: 1s, faults: [FAULT]}
   - {phase: recovery, for: 1s}
 expect:
   switchover: {within: 900ms}
@@ -601,9 +601,9 @@ expect:
 """
 
 
-def prepared(folder: Path, fault: str, outage: str = "1s") -> list[str | Path]:
+def prepared(folder: Path, fault: str) -> list[str | Path]:
     """The words of a run of the scripted gateway."""
-    (folder / "wire.yaml").write_text(SCENARIO.replace("FAULT", fault).replace("OUTAGE", outage))
+    (folder / "wire.yaml").write_text(SCENARIO.replace("FAULT", fault))
     (folder / "settings.json").write_text(json.dumps({"mode": "good", "truth_file": str(folder / "truth")}))
     return ["run", "wire.yaml", "--gateway", SCRIPTED, "--config", "settings.json"]
 
@@ -628,22 +628,6 @@ def test_a_drill_with_a_fault_on_the_wire(fault: str, server: str, tmp_path: Pat
     assert ran.result.failbacks[0].failback_s is not None
     added_ms = ran.result.plane.added_latency_p50_ms or 0.0
     measured(f"{found.kind}: on within {found.transition_s * 1000:.1f} ms; both planes add {added_ms:.1f} ms")
-
-
-def test_a_drill_that_is_killed_leaves_no_server(server: str, tmp_path: Path) -> None:
-    """SIGKILL while the line is down: no process of the drill is left 5 s later."""
-    assert server
-    with start(*prepared(tmp_path, "wire_down: {role: primary}", "20s"), cwd=tmp_path, env=ENV) as process:
-        until_line(process, "is on (primary)", 30)
-        found = _below(process.pid)
-        assert any("toxiproxy" in Path(f"/proc/{pid}/cmdline").read_text() for pid in found)
-        process.kill()
-        assert gone(found, 5) == set()
-
-
-def _below(pid: int) -> set[int]:
-    found = set(children(pid))
-    return found.union(*(_below(child) for child in found))
 
 
 def test_a_drill_without_toxiproxy_does_not_begin(tmp_path: Path) -> None:
@@ -707,7 +691,9 @@ def test_the_doctor(server: str, tmp_path: Path) -> None:
     ran = drill("doctor", "--json", cwd=tmp_path)
     found = msgspec.json.decode(ran.out, type=doctor.Findings)
     versions = {part.name: part.version for part in found.parts}
-    assert list(versions) == ["failover-drill", "python", "mitmproxy", "litellm", "toxiproxy", "go", "node"]
+    gateways = ["litellm", "portkey", "tensorzero", "bifrost"]
+    others = ["toxiproxy", "private network", "go", "node"]
+    assert list(versions) == ["failover-drill", "python", "mitmproxy", *gateways, *others]
     assert versions["toxiproxy"]
     text = drill("doctor", cwd=tmp_path).out
     assert "toxiproxy" in text

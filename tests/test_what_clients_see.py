@@ -29,8 +29,8 @@ from test_toxiproxy import Toxi, server
 from drills import providers
 from drills.keeper import Beat
 from drills.marks import Shape, read_answer
+from drills.ports import lasting_port
 from drills.providers.base import Call, Surface
-from drills.run import lasting_port
 from faults.base import Deeds, kinds
 from faults.planes.control import HEARTBEAT_S
 

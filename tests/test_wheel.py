@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from drilling import runs
 
 from drills.result import Verdict, decode
 
@@ -36,7 +37,7 @@ def test_the_wheel_holds_the_packages_and_the_data(wheel: Path) -> None:
     wanted = {
         str(path.relative_to(ROOT))
         for package in PACKAGES
-        for pattern in ("*.py", "*.yaml", "*.txt", "*.html", "*.css")
+        for pattern in ("*.py", "*.yaml", "*.toml", "*.txt", "*.html", "*.css", "*.json", "*.cjs")
         for path in (ROOT / package).rglob(pattern)
     }
     assert wanted - inside == set()
@@ -58,5 +59,5 @@ def test_the_installed_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> N
         [home / "bin" / "drill", "run", "cloud-outage.yaml"], cwd=work, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = (work / "drill-results").iterdir()
+    (folder,) = runs(work)
     assert decode((folder / "result.json").read_bytes()).verdict is Verdict.PASS

@@ -16,7 +16,9 @@ def _judge(measured: Measured) -> CheckPart:
     problems += [
         f"{fault.plan.id} ended early: {fault.cleared.why}"
         for fault in measured.ledger.faults
-        if fault.cleared is not None and fault.cleared.why and fault.clear_requested_s is None
+        if fault.cleared is not None
+        and fault.cleared.why
+        and (fault.clear_requested_s is None or fault.cleared.at_s < fault.clear_requested_s)
     ]
     if added_ms is None:
         problems.append("the plane's own latency was not measured")

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from drills.legs import Leg
+from drills.problems import Problem
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,8 +22,12 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     entry_model: the model name that the load asks the gateway for.
     legs: in the order in which the gateway would use them, then legs that no fallback leads to (role None).
     config_sha256: hex digest of the user's config file, byte for byte.
-    notes: what a person should know (which entry was chosen and why, parts of the config a drill leaves out).
+    notes: what a person should know (which entry was chosen and why).
+    left_out: what the private copy of the config leaves out, on the route that makes one; one sentence each.
+    kept: what cannot work in a drill and stays in the config, on the routes that leave it alone; one sentence each.
+    past_proxies: what in the config would lead out of this machine past any proxy (a database), or past the drill's.
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
+    asked: what `--model` said, for an adapter that cannot tell it from `entry_model`.
     ports: by leg, the loopback port at which the gateway calls it, where that is fixed and not the drill's to choose.
     """
 
@@ -31,43 +36,53 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     config_file: str
     config_sha256: str
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    past_proxies: tuple[Problem, ...] = ()
     own_checks: bool = False
+    asked: str = ""
     ports: dict[str, int] = {}
 
 
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
+class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     """Where a gateway is, and how callers talk to it.
 
-    ready_path: answers 200 when the gateway is ready; empty when nothing says so. chat_path: where the load posts
-    OpenAI chat completions. request_headers: sent with each request of the load (credentials). claim_header: the
-    response header in which the gateway names the leg that served, if it has one; a cross-check. claims: what that
-    header says -> the leg's name; what is not in here counts as it stands. done_mark: whether every stream of the
-    gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish reason is their end. secrets: values that
-    must never be written anywhere.
+    ready_path: a GET of it is answered with `ready_status` when the gateway is ready; empty when nothing says so.
+    chat_path: where the load posts OpenAI chat completions. request_headers: sent with each request of the load
+    (credentials).
+    request_fields: more fields of each request's body, as JSON by key, for a gateway that takes its order from there.
+    claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
+    claims: what that header says -> the leg's name; what is not in here counts as it stands.
+    done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
+    reason is their end.
+    secrets: values that must never be written anywhere.
     """
 
     base_url: str
     ready_path: str
     chat_path: str
     request_headers: tuple[tuple[str, str], ...]
+    request_fields: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
     claims: dict[str, str] = msgspec.field(default_factory=dict)
     done_mark: bool = True
     start_timeout_s: float = 60.0
+    ready_status: int = 200
 
 
-class Launch(Reach, frozen=True, kw_only=True):
+class Launch(Entrance, frozen=True, kw_only=True):
     """How to start the gateway. `env` is the whole environment. Paths are absolute.
 
-    files: private files (path -> content) that the runner writes with mode 0600 into the run's private folder
-    before the start and deletes after it.
+    files, blobs: private files (path -> content, as text or as bytes) that the runner writes with mode 0600 into the
+    run's private folder before the start and deletes after it.
     """
 
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
     files: dict[str, str] = msgspec.field(default_factory=dict)
+    blobs: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
 class Progress(Protocol):
@@ -111,7 +126,7 @@ class RunsAlready(Tested, Protocol):
     Its upstreams must point at the planes; `Discovery.ports` says where these listen for its legs.
     """
 
-    def reach(self) -> Reach:
+    def entrance(self) -> Entrance:
         """Where it is."""
 
 

@@ -127,6 +127,12 @@ def host_of(base: str) -> str:
     return (urlsplit(base).hostname or "").lower()
 
 
+def rebased(base: str, url: str) -> str:
+    """A base URL at another scheme, host and port, which `url` names; its path and query stay."""
+    there = urlsplit(url)
+    return urlunsplit(urlsplit(base)._replace(scheme=there.scheme, netloc=there.netloc))
+
+
 def without_secrets(url: str) -> str:
     """A URL for people: without user, password and query, which may be secret."""
     parts = urlsplit(url)
@@ -156,3 +162,12 @@ def named(found: Iterable[tuple[Domains, int | None]]) -> Iterator[Leg]:
             endpoint=without_secrets(domains.base),
             hosts=domains.hosts,
         )
+
+
+def shown_chain(legs: Iterable[Leg]) -> str:
+    """The chain for people: an arrow between levels, a plus between legs of one level."""
+    levels: dict[str, list[str]] = {}
+    for leg in legs:
+        if leg.role is not None:
+            levels.setdefault(leg.role, []).append(leg.name)
+    return " -> ".join(" + ".join(names) for names in levels.values())

@@ -1,4 +1,4 @@
-"""LiteLLM: the real proxy, started from a private copy of the user's own config.yaml."""
+"""LiteLLM: the real proxy, started from a private copy of the user's own config.yaml, or from that file itself."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+import msgspec
+
 from drills.gateways import (
     litellm_config,
     litellm_copy,
     litellm_document,
     litellm_install,
     litellm_legs,
+    litellm_unchanged,
 )
 from drills.gateways.base import Discovery, Launch, Progress
 from drills.gateways.scrub import DUMMY
@@ -48,7 +51,7 @@ _REGIONS = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "VERTEXAI_LOC
 
 
 class LiteLLM:
-    """The LiteLLM proxy. Implements `drills.gateways.base.Gateway`."""
+    """The LiteLLM proxy. Implements `Gateway` and `TakesUnchanged` of `drills.gateways.base`."""
 
     name = "litellm"
 
@@ -57,12 +60,16 @@ class LiteLLM:
         path = config or sample(SAMPLE)
         document, found = _find(path, model)
         copy = litellm_copy.build(found, {leg.name: "http://127.0.0.1:1" for leg, _ in found.legs}, Path("/"), "")
+        unusable = litellm_unchanged.unusable(found)
         return Discovery(
             legs=tuple(leg for leg, _ in found.legs),
             entry_model=found.entry,
             config_file=str(path),
             config_sha256=hashlib.sha256(document.source).hexdigest(),
-            notes=(*found.notes, *copy.left_out),
+            notes=found.notes,
+            left_out=copy.left_out,
+            kept=(*(part.kept for part in unusable), *litellm_unchanged.sign_ins(found)),
+            past_proxies=tuple(part.past_proxies for part in unusable if part.past_proxies is not None),
             own_checks=_checks_itself(document),
         )
 
@@ -74,34 +81,64 @@ class LiteLLM:
         """The proxy on one worker, with the private copy of the config. Raises `UsageProblem` when the config is no
         longer the one that was discovered.
         """
-        path = Path(found.config_file)
-        document, legs = _find(path, found.entry_model)
-        if hashlib.sha256(document.source).hexdigest() != found.config_sha256:
-            raise UsageProblem(f"{path} was changed since the drill read it; start again")
+        legs = _again(found)
         private = private.absolute()
         key = litellm_copy.new_master_key()
         copy = litellm_copy.build(legs, leg_urls, private, key)
-        regions = {name: os.environ[name] for name in _REGIONS if name in os.environ}
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        own = {"CLOUDSDK_CONFIG": str(private), "AZURE_CONFIG_DIR": str(private)}
-        return Launch(
-            argv=(
-                str(litellm_install.executable(os.environ)),
-                *("--config", str(private / litellm_copy.CONFIG_NAME)),
-                *("--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"),
-            ),
-            env=inherited | regions | dict(copy.env) | _FIXED | own,
-            cwd=str(private),
-            base_url=f"http://127.0.0.1:{port}",
-            ready_path="/health/liveliness",
-            chat_path="/v1/chat/completions",
-            request_headers=(("Authorization", f"Bearer {key}"),),
-            files={str(private / litellm_copy.CONFIG_NAME): copy.text}
-            | {str(private / n): litellm_copy.service_account(leg_urls[leg]) for n, leg in copy.accounts.items()},
-            secrets=(key,),
+        config = private / litellm_copy.CONFIG_NAME
+        accounts = {n: litellm_copy.service_account(f"{leg_urls[leg]}/token") for n, leg in copy.accounts.items()}
+        launch = _launch(config, private, port, dict(copy.env), key)
+        return msgspec.structs.replace(
+            launch,
+            files={str(config): copy.text} | {str(private / name): text for name, text in accounts.items()},
             claim_header="x-litellm-model-id",
-            start_timeout_s=START_TIMEOUT_S,
         )
+
+    def launch_unchanged(self, found: Discovery, surroundings: Mapping[str, str], port: int, private: Path) -> Launch:
+        """The proxy on one worker, with the user's own file, in the file's own folder. No header tells which leg
+        served: the ids of the deployments are the user's. Raises `UsageProblem` as `launch` does.
+        """
+        private = private.absolute()
+        around = litellm_unchanged.around(_again(found), private)
+        config = Path(found.config_file).absolute()
+        launch = _launch(config, private, port, dict(around.env), around.key)
+        return msgspec.structs.replace(
+            launch,
+            env=launch.env | dict(surroundings),
+            cwd=str(config.parent),
+            files=dict(around.files),
+            secrets=around.secrets,
+        )
+
+
+def _launch(config: Path, private: Path, port: int, env: dict[str, str], key: str) -> Launch:
+    """What every start has in common."""
+    regions = {name: os.environ[name] for name in _REGIONS if name in os.environ}
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    own = {"CLOUDSDK_CONFIG": str(private), "AZURE_CONFIG_DIR": str(private)}
+    return Launch(
+        argv=(
+            str(litellm_install.executable(os.environ)),
+            *("--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"),
+        ),
+        env=inherited | regions | env | _FIXED | own,
+        cwd=str(private),
+        base_url=f"http://127.0.0.1:{port}",
+        ready_path="/health/liveliness",
+        chat_path="/v1/chat/completions",
+        request_headers=(("Authorization", f"Bearer {key}"),) if key else (),
+        secrets=(key,),
+        start_timeout_s=START_TIMEOUT_S,
+    )
+
+
+def _again(found: Discovery) -> litellm_legs.Found:
+    """The config once more. Raises `UsageProblem` when it is no longer the one that was discovered."""
+    path = Path(found.config_file)
+    document, legs = _find(path, found.entry_model)
+    if hashlib.sha256(document.source).hexdigest() != found.config_sha256:
+        raise UsageProblem(f"{path} was changed since the drill read it; start again")
+    return legs
 
 
 def sample(name: str) -> Path:

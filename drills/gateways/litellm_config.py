@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from drills.gateways.domains import Domains
-from drills.gateways.litellm_document import Document, Item
+from drills.gateways.items import Item
+from drills.gateways.litellm_document import Document
 from drills.gateways.litellm_domains import domains, provider_of
 from drills.gateways.litellm_offline import ENV_PREFIX
 from drills.problems import Place, Problem, choices

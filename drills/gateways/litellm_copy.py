@@ -74,7 +74,7 @@ def build(found: Found, urls: Mapping[str, str], private: Path, master_key: str)
             accounts[account.name] = leg.name
         kept.append(entry)
     tree["model_list"] = kept
-    left_out += leave_out(tree, document.root)
+    left_out += [part.left_out for part in leave_out(tree, document.root)]
     general = tree.get("general_settings")
     tree["general_settings"] = {**(general if isinstance(general, dict) else {}), "master_key": master_key}
     return PrivateCopy(
@@ -90,8 +90,8 @@ def new_master_key() -> str:
     return f"sk-drill-{secrets.token_hex(16)}"
 
 
-def service_account(url: str) -> str:
-    """The JSON of a service account that nobody knows, and whose tokens come from the leg itself.
+def service_account(token_uri: str) -> str:
+    """The JSON of a service account that nobody knows, and whose tokens come from `token_uri`.
 
     Source of the shape: google-auth, `google.oauth2.service_account.Credentials.from_service_account_info`.
     """
@@ -104,7 +104,7 @@ def service_account(url: str) -> str:
         "private_key": service_account_key(),
         "client_email": "drill@drill.iam.gserviceaccount.com",
         "client_id": "0",
-        "token_uri": f"{url}/token",
+        "token_uri": token_uri,
     }
     return json.dumps(account, indent=2)
 

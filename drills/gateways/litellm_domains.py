@@ -108,6 +108,7 @@ def domains(params: Mapping[str, str], env: Mapping[str, str], info: Mapping[str
         cloud=cloud_of(provider, dialect, base),
         region=region,
         base=base,
+        identity=("oauth2.googleapis.com",) if dialect == "vertex" else (),
     )
 
 
@@ -139,7 +140,10 @@ def _default_base(provider: str, dialect: str, region: str | None) -> str:
     if dialect == "bedrock":
         return f"https://bedrock-runtime.{region}.amazonaws.com"
     if dialect == "vertex":
-        return "https://" + ("" if region == "global" else f"{region}-") + "aiplatform.googleapis.com"
+        if region is None or region == "global":
+            return "https://aiplatform.googleapis.com"
+        regional = f"{region}-aiplatform" if "-" in region else f"aiplatform.{region}.rep"
+        return f"https://{regional}.googleapis.com"
     if dialect == "gemini":
         return "https://generativelanguage.googleapis.com/v1beta"
     if dialect == "anthropic":

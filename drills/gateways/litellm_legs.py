@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from drills.gateways.domains import Domains, named
+from drills.gateways.domains import Domains, named, shown_chain
 from drills.gateways.litellm_config import Config, Deployment, Target
 from drills.gateways.litellm_domains import SUPPORTED
 from drills.legs import Leg
@@ -140,7 +140,7 @@ def _levelled(ordered: Sequence[Deployment], on_chain: Mapping[int, int]) -> Ite
 
 
 def _notes(config: Config, entry: str, asked: bool, legs: Sequence[tuple[Leg, Deployment]]) -> Iterator[str]:
-    yield f"entry {entry!r}, {_why(config, entry, asked)}; chain: {_shown(legs)}"
+    yield f"entry {entry!r}, {_why(config, entry, asked)}; chain: {shown_chain(leg for leg, _ in legs)}"
     for problem in config.document.doubled:
         yield str(problem)
     for name in ("context_window_fallbacks", "content_policy_fallbacks"):
@@ -153,7 +153,7 @@ def _notes(config: Config, entry: str, asked: bool, legs: Sequence[tuple[Leg, De
     for deployment in config.deployments:
         if deployment.found is None:
             provider = deployment.provider or "unknown"
-            yield f"{deployment.place}: {deployment.group!r} is left out: a drill does not speak {provider!r}"
+            yield f"{deployment.place}: {deployment.group!r} is no leg: a drill does not speak {provider!r}"
 
 
 def _why(config: Config, entry: str, asked: bool) -> str:
@@ -162,11 +162,3 @@ def _why(config: Config, entry: str, asked: bool) -> str:
     if config.chain_of(entry) or config.chains.get("*") or config.everyone:
         return "the first model with fallbacks that is itself no fallback"
     return "the first model whose deployments have an order"
-
-
-def _shown(legs: Sequence[tuple[Leg, Deployment]]) -> str:
-    levels: dict[str, list[str]] = {}
-    for leg, _ in legs:
-        if leg.role is not None:
-            levels.setdefault(leg.role, []).append(leg.name)
-    return " -> ".join(" + ".join(names) for names in levels.values())

@@ -1,4 +1,4 @@
-"""What of a LiteLLM config cannot or must not run in a drill, and why. Works in place on the private copy.
+"""What of a LiteLLM config cannot or must not run in a drill, and why. Works in place on a copy.
 
 Law of this file: what is not named here stays as the user wrote it. Timeouts, retries, cooldowns, routing strategy
 and fallbacks are what is being drilled.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import cast
 
-from drills.gateways.litellm_document import Item
+from drills.gateways.items import Item
+from drills.problems import Place, Problem
 
 ENV_PREFIX = "os.environ/"
 
@@ -79,13 +81,61 @@ LOCAL_CALLBACKS = (
 _OUTWARD_VARIABLE = re.compile(r"DATABASE|REDIS|_proxy$|SSL|CA_BUNDLE|NETRC", re.IGNORECASE)
 
 
-def leave_out(tree: Tree, root: Item) -> Iterator[str]:
-    """Take out what cannot run offline; one sentence for each part that the user had set."""
-    yield from _drop(tree, _TOP, root, "")
+_STAYS = {
+    _CALLBACKS: "what they send out reaches nobody",
+    _ALERTS: "what they send out reaches nobody",
+    _CACHE: "a cache that can be reached answers instead of the legs",
+    _OWN_KEY: "it may turn away the drill, which asks with the master key",
+    _OTHER: "the service that it calls cannot be reached",
+    _CODE: "code beside the config is loaded",
+}
+"""What a reason to leave something out means where it stays in; the others mean the same."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A part of a config that a drill has no use for. keys: where it stands."""
+
+    what: str
+    why: str
+    place: Place | None
+    keys: tuple[str, ...]
+    value: object
+
+    @property
+    def left_out(self) -> str:
+        """The sentence for a copy without it."""
+        return f"{self._where}{self.what} left out: {self.why}"
+
+    @property
+    def kept(self) -> str:
+        """The sentence for a config that keeps it."""
+        return f"{self._where}{self.what} not left out on this route: {_STAYS.get(self.why, self.why)}"
+
+    @property
+    def past_proxies(self) -> Problem | None:
+        """The problem, if it connects to something else than by HTTP, or changes the proxy itself."""
+        text = str(self.value)
+        if text.startswith(ENV_PREFIX):
+            return None  # it has no value in a drill
+        variable = self.keys[0] == "environment_variables" and _OUTWARD_VARIABLE.search(self.keys[-1])
+        if self.why == _REDIS or self.keys[-1] == "database_url" or variable:
+            what = f"{'.'.join(self.keys)} leads out of the drill past every proxy"
+            return Problem(f"{what}; use --route rewrite, which leaves it out, or --route sealed", self.place)
+        return None
+
+    @property
+    def _where(self) -> str:
+        return f"{self.place}: " if self.place is not None else ""
+
+
+def leave_out(tree: Tree, root: Item) -> Iterator[Unusable]:
+    """Take out what cannot run offline; each part that the user had set."""
+    yield from _drop(tree, _TOP, root, ())
     for section, keys in LEFT_OUT.items():
         settings = tree.get(section)
         if isinstance(settings, dict):
-            yield from _drop(settings, keys, root.get(section), f"{section}.")
+            yield from _drop(settings, keys, root.get(section), (section,))
     yield from _callbacks(tree, root)
     yield from _variables(tree, root)
     for credential in cast(list[Tree], tree.get("credential_list") or []):
@@ -95,13 +145,14 @@ def leave_out(tree: Tree, root: Item) -> Iterator[str]:
                 values.pop(key, None)
 
 
-def _drop(settings: Tree, keys: dict[str, str], item: Item | None, prefix: str) -> Iterator[str]:
+def _drop(settings: Tree, keys: dict[str, str], item: Item | None, above: tuple[str, ...]) -> Iterator[Unusable]:
     for key, why in keys.items():
-        if settings.pop(key, None) not in (None, False, [], {}):
-            yield f"{_where(item, key)}{prefix}{key} is left out: {why}"
+        value = settings.pop(key, None)
+        if value not in (None, False, [], {}):
+            yield Unusable(f"{'.'.join((*above, key))} is", why, _place(item, key), (*above, key), value)
 
 
-def _callbacks(tree: Tree, root: Item) -> Iterator[str]:
+def _callbacks(tree: Tree, root: Item) -> Iterator[Unusable]:
     settings = tree.get("litellm_settings")
     given = settings.get("callbacks") if isinstance(settings, dict) else None
     if not isinstance(settings, dict) or not given:
@@ -110,21 +161,22 @@ def _callbacks(tree: Tree, root: Item) -> Iterator[str]:
     gone = [str(name) for name in listed if name not in LOCAL_CALLBACKS]
     if gone:
         settings["callbacks"] = [name for name in listed if name in LOCAL_CALLBACKS]
-        where = _where(root.get("litellm_settings"), "callbacks")
-        yield f"{where}the callbacks {', '.join(gone)} are left out: {_CALLBACKS}"
+        place = _place(root.get("litellm_settings"), "callbacks")
+        what = f"the callbacks {', '.join(gone)} are"
+        yield Unusable(what, _CALLBACKS, place, ("litellm_settings", "callbacks"), gone)
 
 
-def _variables(tree: Tree, root: Item) -> Iterator[str]:
+def _variables(tree: Tree, root: Item) -> Iterator[Unusable]:
     variables = tree.get("environment_variables")
     if not isinstance(variables, dict):
         return
     for key in list(variables):
         if _OUTWARD_VARIABLE.search(str(key)) or "://" in str(variables[key]):
-            del variables[key]
-            where = _where(root.get("environment_variables"), str(key))
-            yield f"{where}environment_variables.{key} is left out: it leads out of the drill"
+            keys = ("environment_variables", str(key))
+            place = _place(root.get("environment_variables"), str(key))
+            yield Unusable(f"{'.'.join(keys)} is", "it leads out of the drill", place, keys, variables.pop(key))
 
 
-def _where(item: Item | None, key: str) -> str:
+def _place(item: Item | None, key: str) -> Place | None:
     found = item.get(key) if item is not None else None
-    return f"{found.key_place}: " if found is not None else ""
+    return found.key_place if found is not None else None

@@ -69,7 +69,7 @@ _NO_LOAD = (
 )
 _NOWHERE = "http://127.0.0.1:9"
 """Where the calls of providers go that are no legs: to the discard port of this host, and not out of it."""
-_TOKENS_FROM = "https://oauth2.googleapis.com"
+_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
 _VARIABLE = r"\A[A-Za-z_][A-Za-z0-9_]*\Z"
 Variable = Annotated[str, Meta(pattern=_VARIABLE, description="letters, digits and underscores")]
 
@@ -174,7 +174,9 @@ class Program:
             dummies |= dict(client.dummies)
             if client.account:
                 dummies[client.account] = str(private / f"{leg.name}.json")
-                files[dummies[client.account]] = service_account(leg_urls.get(leg.name, _TOKENS_FROM))
+                files[dummies[client.account]] = service_account(
+                    f"{leg_urls[leg.name]}/token" if leg.name in leg_urls else _TOKEN_URI
+                )
         values = {f"leg.{name}": url for name, url in leg_urls.items()}
         written = {variable.name: filled(variable.value, values) for variable in self._called.env.variables}
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}

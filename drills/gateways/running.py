@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from drills.binding import Key
-from drills.gateways.base import Discovery, Progress, Reach
+from drills.gateways.base import Discovery, Entrance, Progress
 from drills.gateways.written import SECRET, Slug, UrlPath, WrittenLeg, doubles, leg_of, leg_problems, read
 from drills.planeurls import plane_urls
 from drills.ports import check_port
@@ -151,10 +151,10 @@ class RunningGateway:
             raise UsageProblem(problems)
         return ""
 
-    def reach(self) -> Reach:
+    def entrance(self) -> Entrance:
         """Where it is, and what callers send along."""
         headers = self._written.headers.headers
-        return Reach(
+        return Entrance(
             base_url=self._url,
             ready_path=self._written.ready or "",
             chat_path=self._written.chat,

@@ -1,8 +1,13 @@
 """Which faults are on, and what they say about a request. Everything that decides lives here; no clock, no I/O.
 
-Faults on one leg compose in the order in which they were put on: delays add up, and the first other decision wins.
-A decision counts only while its fault is on: when the winner is cleared first, the next one wins.
-Of several connection faults the hardest wins: refused before blackholed before open.
+How several faults on one leg go together is told in docs/faults.md. Of that, here:
+- Of several connection faults the hardest wins: refused before blackholed before open. One that flaps counts while it
+  is on.
+- Requests for tokens meet faults of the identity service, all others meet the rest.
+- Every fault that a request meets decides about it, in the order in which the faults were put on. Delays are sorted to
+  the front. Nothing is dropped: the mitm plane takes swaps before, and paces besides, and of the rest the first whose
+  fault is still on when its turn comes, so that the next one wins when the winner is cleared first.
+
 Probes that prove a fault are hit whatever its shape, and are counted nowhere: callers' requests meet the same decisions
 with and without them.
 """
@@ -17,11 +22,12 @@ from dataclasses import dataclass, field, fields
 import msgspec
 
 from drills.providers.base import Surface
-from faults.base import Connections, Decision, Delay, Fault, Proceed, RequestSeen, kinds
-from faults.shapes import Shape
+from faults.base import Connections, Decision, Delay, Fault, Lookups, Proceed, RequestSeen, kinds
+from faults.shapes import Shape, Square
 
 _RATE_OVER_S = 1.0
 _HARDEST_FIRST = (Connections.REFUSED, Connections.BLACKHOLED, Connections.OPEN)
+_HARDEST_LOOKUPS_FIRST = (Lookups.SILENT, Lookups.SERVFAIL, Lookups.NXDOMAIN, Lookups.ANSWERED)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -39,6 +45,7 @@ class _Active:
     rng: random.Random
     shape: Shape | None
     since_s: float
+    off: bool = False
     seen: dict[str, int] = field(default_factory=dict)
 
 
@@ -78,8 +85,8 @@ class Board:
         if unknown:
             raise ValueError(f"{kind} has no setting {', '.join(unknown)}")
         fault = msgspec.convert(settings, cls)
-        if shape is not None and fault.connections() is not Connections.OPEN:
-            raise ValueError(f"{kind} is a fault of connections: it has no shape")
+        if shape is not None and not fault.sees_requests and shape != Shape(square=shape.square):
+            raise ValueError(f"{kind} is a fault of connections or names: it has no shape but a square")
         rng = random.Random(f"{self._seed}:{fault_id}")
         self._active[fault_id] = _Active(fault_id, fault, frozenset(legs), rng, shape, now_s)
 
@@ -89,14 +96,32 @@ class Board:
             raise ValueError(f"fault {fault_id} is not on")
         return tuple(sorted(self._active.pop(fault_id).legs))
 
+    def square(self, fault_id: str) -> Square | None:
+        """How a fault is to be switched as a whole; None for one that chooses requests, or is on throughout."""
+        active = self._active[fault_id]
+        return None if active.fault.sees_requests or active.shape is None else active.shape.square
+
+    def switch(self, fault_id: str, *, on: bool) -> tuple[str, ...]:
+        """Let a fault of connections rest, or go on; the legs that it hits, sorted. It counts as on all the time."""
+        self._active[fault_id].off = not on
+        return tuple(sorted(self._active[fault_id].legs))
+
     def connections(self, leg: str) -> Connections:
         """What the leg's connections meet now."""
-        wanted = {active.fault.connections() for active in self._on(leg)}
+        wanted = {active.fault.connections() for active in self._on(leg) if not active.off}
         return next((state for state in _HARDEST_FIRST if state in wanted), Connections.OPEN)
 
     def on_connections(self, leg: str) -> tuple[str, ...]:
         """Ids of the faults that are at the leg's connections."""
-        return tuple(active.id for active in self._on(leg) if active.fault.connections() is not Connections.OPEN)
+        there = (active for active in self._on(leg) if not active.off)
+        return tuple(active.id for active in there if active.fault.connections() is not Connections.OPEN)
+
+    def lookups(self, legs: Iterable[str]) -> tuple[Lookups, tuple[str, ...]]:
+        """What lookups of a host meet now that belongs to these legs, and the ids of the faults that are at them."""
+        there = (active for leg in legs for active in self._on(leg) if not active.off)
+        found = {active.id: active.fault.lookups() for active in there}
+        state = next((state for state in _HARDEST_LOOKUPS_FIRST if state in found.values()), Lookups.ANSWERED)
+        return state, tuple(id_ for id_, wanted in found.items() if wanted is not Lookups.ANSWERED)
 
     def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
         """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,

@@ -7,28 +7,44 @@ rather than guessing. Source of the format: the kernel's Documentation/networkin
 
 from __future__ import annotations
 
+import ipaddress
+import struct
+import sys
 from pathlib import Path
+
+Endpoint = tuple[str, int]
+"""An IPv4 address and a port."""
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _SYN_SENT = "02"
-_LOOPBACK = ("0100007F", "7F000001")
-"""127.0.0.1, or the end of ::ffff:127.0.0.1, as little and as big endian hosts print it."""
 
 
-def hanging(ports: frozenset[int]) -> set[tuple[int, int]]:
-    """Waiting connects to loopback ports, as (destination port, local port)."""
-    return set().union(*(parse(table.read_text(), ports) for table in _TABLES if table.exists()))
+def hanging(endpoints: frozenset[Endpoint]) -> set[tuple[Endpoint, int]]:
+    """Waiting connects to these endpoints, as (destination, local port). Of the network in which this process is."""
+    return set().union(*(parse(table.read_text(), endpoints) for table in _TABLES if table.exists()))
 
 
-def parse(table: str, ports: frozenset[int]) -> set[tuple[int, int]]:
-    """Waiting connects to 127.0.0.1 in the text of a table. Columns: sl, local, remote, state, ...; ports in hex."""
+def parse(table: str, endpoints: frozenset[Endpoint], byteorder: str = sys.byteorder) -> set[tuple[Endpoint, int]]:
+    """Waiting connects in the text of a table. Columns: sl, local, remote, state, ...; in hex, addresses as the host's
+    processor has them in memory. An IPv4 address stands alone, or at the end of one of IPv6.
+    """
+    wanted = {printed(endpoint, byteorder): endpoint for endpoint in endpoints}
     found = set()
     for line in table.splitlines()[1:]:
         columns = line.split()
         if len(columns) < 4 or columns[3] != _SYN_SENT:
             continue
-        address, _, port = columns[2].rpartition(":")
-        destination = int(port, 16)
-        if destination in ports and address.endswith(_LOOPBACK):
+        destination = wanted.get(columns[2][-PRINTED:])
+        if destination is not None:
             found.add((destination, int(columns[1].rpartition(":")[2], 16)))
     return found
+
+
+PRINTED = len("0100007F:01BB")
+"""How many characters at the end of a column are an IPv4 address and its port."""
+
+
+def printed(endpoint: Endpoint, byteorder: str = sys.byteorder) -> str:
+    """An endpoint as the kernel prints it."""
+    [number] = struct.unpack("<I" if byteorder == "little" else ">I", ipaddress.IPv4Address(endpoint[0]).packed)
+    return f"{number:08X}:{endpoint[1]:04X}"

@@ -15,9 +15,12 @@ from drills.events import (
     ConnectHung,
     FaultCleared,
     FaultEffective,
+    FaultSwitched,
+    HostTried,
+    LookupFailed,
     PlaneTrouble,
 )
-from faults.base import Certificate
+from faults.handshake import Certificate
 from faults.shapes import Shape
 
 LEASE_S = 3.0
@@ -40,6 +43,8 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A leg as a plane sees it: its dialect, and where its provider listens.
 
     listen: the address and port at which the plane stands for it; None for any loopback port.
+    names: the host names that lead there, in lower case, with the address of each; with any, the plane is the
+    network's name server.
     certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
     """
 
@@ -49,6 +54,7 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     upstream_host: str
     upstream_port: int
     listen: tuple[str, int] | None = None
+    names: dict[str, str] = {}
     certificates: dict[Certificate, Pem] = {}
 
 
@@ -70,20 +76,35 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the Toxiproxy plane is started with. Exactly one of `command` and `url` is given.
 
     upstream: by leg, the loopback port of the plane behind.
-    listen: by leg, the port of its line, where not any free one will do.
+    listen: by leg, the address and port at which it stands; any loopback port for the others.
     command: the Toxiproxy server to start.
     url: a Toxiproxy server that somebody else runs.
     """
 
     origin_s: float
     upstream: dict[str, int]
-    listen: dict[str, int] = {}
+    listen: dict[str, tuple[str, int]] = {}
     command: str = ""
     url: str = ""
 
 
+class RelaySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the relay is started with. hosts: the loopback port behind each, by `host:port` in lower case."""
+
+    origin_s: float
+    hosts: dict[str, int]
+
+
+class RelayReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="relay_ready"):
+    """The relay's own loopback port. Sent once, when it listens."""
+
+    port: int
+
+
 class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
-    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits."""
+    """Put a fault on legs. `settings` are the fields of the fault's class; `shape` says which requests it hits, or how
+    the plane switches it on and off.
+    """
 
     fault: str
     kind: str
@@ -118,7 +139,10 @@ PlaneEvent = (
     | AttemptDone
     | ConnectHung
     | ConnectGone
+    | LookupFailed
+    | HostTried
     | FaultEffective
+    | FaultSwitched
     | FaultCleared
     | PlaneTrouble
 )

@@ -21,7 +21,9 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 
-from faults.base import USUAL_HANDSHAKE, Connections, Handshake
+from faults.base import Connections
+from faults.handshake import USUAL_HANDSHAKE, Handshake
+from faults.planes.connects import Endpoint
 from faults.planes.gated import GatedWriter, WatchedReader
 from faults.planes.tls import Contexts, Door
 
@@ -38,20 +40,20 @@ _SILENT = Handshake(answered=False)
 
 
 class LegListener:
-    """One leg's loopback port (0: any free one). `serve` is called for each accepted connection from which a request
-    can come.
+    """One leg's port. `serve` is called for each accepted connection from which a request can come.
 
     certificates: with any, connections that begin with a TLS handshake are served as well as plain ones. greeted: told
-    the other side's port when a handshake begins.
+    the other side's port when a handshake begins. at: on loopback, or on an address of a private network (port 0: any
+    that is free).
     """
 
     def __init__(
         self,
         serve: Serve,
         loop: asyncio.AbstractEventLoop,
-        port: int = 0,
         certificates: Contexts | None = None,
         greeted: Callable[[int], None] = lambda _port: None,
+        at: Endpoint = ("127.0.0.1", 0),
     ) -> None:
         self._serve = serve
         self._loop = loop
@@ -60,13 +62,18 @@ class LegListener:
         self._state = Connections.OPEN
         self._handshake = USUAL_HANDSHAKE
         self._doors: set[Door] = set()
-        self._owner = _bound(port)
-        self.port: int = self._owner.getsockname()[1]
-        self._sock = _bound(self.port)
+        self._owner = _bound(at)
+        self.endpoint: Endpoint = self._owner.getsockname()
+        self._sock = _bound(self.endpoint)
         self._fillers: list[socket.socket] = []
         self._writers: set[GatedWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listen()
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self.endpoint[1]
 
     @property
     def state(self) -> Connections:
@@ -136,7 +143,7 @@ class LegListener:
         self._accept_waiting()
         self._stop_accepting()
         self._sock.close()
-        self._sock = _bound(self.port)
+        self._sock = _bound(self.endpoint)
         writers = list(self._writers)
         for writer in writers:
             writer.reset()
@@ -158,7 +165,7 @@ class LegListener:
                 return
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
+            filler.connect_ex(self.endpoint)
             self._fillers.append(filler)
             _, connected, _ = select.select([], [filler], [], _FILLER_WAIT_S)
             if not connected and sys.platform != "linux":
@@ -236,10 +243,10 @@ class LegListener:
         return not door.lost
 
 
-def _bound(port: int) -> socket.socket:
-    """A non-blocking loopback socket bound to a port (0: any free one), not listening."""
+def _bound(to: Endpoint) -> socket.socket:
+    """A non-blocking socket bound to an address and a port (0: any free one), not listening."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setblocking(False)
-    sock.bind(("127.0.0.1", port))
+    sock.bind(to)
     return sock

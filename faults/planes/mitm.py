@@ -50,7 +50,7 @@ class Legs:
         self._board = board
         self._emit = emit
         self._providers: dict[str, Provider] = {leg.name: providers.get(leg.provider) for leg in spec.legs}
-        self._connections: dict[tuple[int, int], Connection] = {}
+        self._connections: dict[tuple[str, int, str, int], Connection] = {}
         self._open: dict[int, Attempt] = {}
         self._numbers = 0
         self._changed = asyncio.Event()
@@ -83,7 +83,7 @@ class Legs:
             ours, theirs = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
             if theirs is None:  # the other side left before the connection was set up
                 return
-            key = (ours[1], theirs[1])
+            key = (*ours[:2], *theirs[:2])
             connection = self._connections[key] = Connection(leg, reader, writer)
             try:
                 await instance.handle_stream(reader, writer)
@@ -98,7 +98,7 @@ class Legs:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """The request's headers are here: this is when the leg received the attempt."""
         self._numbers += 1
-        connection = self._connections[(flow.client_conn.sockname[1], flow.client_conn.peername[1])]
+        connection = self._connections[(*flow.client_conn.sockname[:2], *flow.client_conn.peername[:2])]
         attempt = Attempt(self._numbers, connection, self.now_s())
         flow.metadata[_ATTEMPT] = self._open[attempt.number] = attempt
         # A compressed stream would hide its events from the faults.
@@ -379,6 +379,7 @@ async def _run() -> None:
     logging.getLogger("mitmproxy").addHandler(_Troubles(legs, emit))
     serving = asyncio.create_task(proxy.run())
     ports = plane.open(lambda leg: legs.server(leg, manager))
+    await plane.open_names()
     obeying = asyncio.create_task(_obey(commands, plane))
     watches = [asyncio.create_task(plane.watch_lease()), asyncio.create_task(plane.watch_connects())]
     emit(PlaneReady(ports=ports, version=mitmproxy_version.VERSION))

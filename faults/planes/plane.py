@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from drills.events import ConnectGone, ConnectHung, FaultCleared, FaultEffective, PlaneTrouble
+from drills.events import ConnectGone, ConnectHung, FaultCleared, FaultEffective, FaultSwitched, PlaneTrouble
 from faults.base import Connections
 from faults.planes.board import Board
-from faults.planes.connects import hanging
+from faults.planes.connects import Endpoint, hanging
 from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
+from faults.planes.flaps import Flaps
 from faults.planes.listener import LegListener, Serve
+from faults.planes.names import Meets, Names
 from faults.planes.tls import contexts
 
 _CONNECT_WATCH_S = 0.1
@@ -57,19 +59,41 @@ class Plane:
         self._requests = requests
         self._listeners: dict[str, LegListener] = {}
         self._heard_s = time.monotonic()
-        self._hung: dict[tuple[int, int], _Waiting] = {}
+        self._hung: dict[tuple[Endpoint, int], _Waiting] = {}
+        self._flaps = Flaps()
+        self._next_edge: asyncio.TimerHandle | None = None
+        self._names: Names | None = None
 
     def open(self, serve: Callable[[PlaneLeg], Serve]) -> dict[str, int]:
         """Open every leg's listener; the ports by leg."""
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
-            port = leg.listen[1] if leg.listen else 0
-            self._listeners[leg.name] = LegListener(serve(leg), loop, port, contexts(leg.certificates))
+            at = leg.listen or ("127.0.0.1", 0)
+            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), at=at)
         return {name: listener.port for name, listener in self._listeners.items()}
+
+    async def open_names(self) -> None:
+        """Be the name server of the private network in which this process is, if there is one. Raises `OSError`."""
+        legs: dict[str, list[str]] = {}
+        for leg in self._spec.legs:
+            for name in leg.names:
+                legs.setdefault(name, []).append(leg.name)
+        if not legs:
+            return
+        addresses = {name: address for leg in self._spec.legs for name, address in leg.names.items()}
+
+        def meets(name: str) -> Meets:
+            state, faults = self._board.lookups(legs[name])
+            return Meets(state, faults, tuple(legs[name]))
+
+        self._names = Names(addresses, meets, self._emit, self._requests.now_s)
+        await self._names.open()
 
     async def close(self) -> None:
         """Drop every fault and give the ports up."""
         self.drop_all("the plane ends")
+        if self._names is not None:
+            self._names.close()
         await asyncio.gather(*(listener.close() for listener in self._listeners.values()))
 
     def hear(self, line: bytes) -> None:
@@ -90,15 +114,8 @@ class Plane:
         if strangers := sorted(set(command.legs) - self._listeners.keys()):
             raise ValueError(f"no leg {', '.join(strangers)}")
         self._board.put_on(command.fault, command.kind, command.settings, command.legs, command.shape, began_s)
-        cut, held = 0, 0
         try:
-            for leg in command.legs:
-                state = self._board.connections(leg)
-                if state is not Connections.OPEN and command.fault in self._board.on_connections(leg):
-                    refused = state is Connections.REFUSED
-                    self._requests.touch_open(leg, command.fault, reset=refused)
-                    changed = self._listeners[leg].become(state)
-                    cut, held = (cut + changed, held) if refused else (cut, held + changed)
+            cut, held = self._meet(command.fault, command.legs)
         except OSError:
             self._clear(command.fault, "it could not be put on")
             raise
@@ -108,13 +125,63 @@ class Plane:
                 fault=command.fault, legs=command.legs, began_s=began_s, at_s=at_s, cut=cut, held=held
             )
         )
+        if (square := self._board.square(command.fault)) is not None:
+            self._flaps.begin(command.fault, square, self._requests.now_s())
+            self._arm()
+
+    def _meet(self, fault: str, legs: Sequence[str]) -> tuple[int, int]:
+        """Let connections meet a fault of connections; how many were cut, and held. Others leave them alone."""
+        cut, held = 0, 0
+        for leg in legs:
+            state = self._board.connections(leg)
+            if state is not Connections.OPEN and fault in self._board.on_connections(leg):
+                refused = state is Connections.REFUSED
+                self._requests.touch_open(leg, fault, reset=refused)
+                changed = self._listeners[leg].become(state)
+                cut, held = (cut + changed, held) if refused else (cut, held + changed)
+        return cut, held
+
+    def _leave(self, legs: Sequence[str]) -> None:
+        """Let connections be as the faults that are on now want them."""
+        for leg in legs:
+            self._listeners[leg].become(self._board.connections(leg))
+
+    def _arm(self) -> None:
+        """Wait for the next time at which a flapping fault is to be switched."""
+        if self._next_edge is not None:
+            self._next_edge.cancel()
+        wait_s = self._flaps.wait_s(self._requests.now_s())
+        self._next_edge = None if wait_s is None else asyncio.get_running_loop().call_later(wait_s, self._flap)
+
+    def _flap(self) -> None:
+        for fault, on in self._flaps.due(self._requests.now_s()):
+            try:
+                self._switch(fault, on)
+            except OSError as error:
+                self._trouble(f"switching {fault} {'on' if on else 'off'}: {error}")
+                self._drop(fault, "it could not be switched")
+        self._arm()
+
+    def _switch(self, fault: str, on: bool) -> None:
+        """One edge of a flapping fault, in one synchronous step as its beginning and its end."""
+        began_s = self._requests.now_s()
+        legs = self._board.switch(fault, on=on)
+        cut, held = 0, 0
+        if on:
+            cut, held = self._meet(fault, legs)
+        else:
+            self._leave(legs)
+        self._requests.faults_changed()
+        self._after_resets(
+            lambda at_s: FaultSwitched(fault=fault, on=on, began_s=began_s, at_s=at_s, cut=cut, held=held)
+        )
 
     def _clear(self, fault: str, why: str) -> None:
         began_s = self._requests.now_s()
         legs = self._board.take_off(fault)
+        self._flaps.end(fault)
         try:
-            for leg in legs:
-                self._listeners[leg].become(self._board.connections(leg))
+            self._leave(legs)
         finally:
             self._requests.faults_changed()
         self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
@@ -125,10 +192,13 @@ class Plane:
     def drop_all(self, why: str) -> None:
         """End every fault that is on."""
         for fault in self._board.ids:
-            try:
-                self._clear(fault, why)
-            except OSError as error:
-                self._trouble(f"clearing {fault}: {error}")
+            self._drop(fault, why)
+
+    def _drop(self, fault: str, why: str) -> None:
+        try:
+            self._clear(fault, why)
+        except OSError as error:
+            self._trouble(f"clearing {fault}: {error}")
 
     def _trouble(self, what: str) -> None:
         self._emit(PlaneTrouble(at_s=self._requests.now_s(), what=what[:500]))
@@ -145,32 +215,32 @@ class Plane:
         while True:
             await asyncio.sleep(_CONNECT_WATCH_S)
             silent = {
-                listener.port: (leg, listener.filler_ports, self._board.on_connections(leg))
+                listener.endpoint: (leg, listener.filler_ports, self._board.on_connections(leg))
                 for leg, listener in self._listeners.items()
                 if listener.state is Connections.BLACKHOLED
             }
-            ports = frozenset(silent) | {port for port, _ in self._hung}
+            endpoints = frozenset(silent) | {endpoint for endpoint, _ in self._hung}
             # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
-            found = await asyncio.to_thread(hanging, ports) if ports else set()
+            found = await asyncio.to_thread(hanging, endpoints) if endpoints else set()
             self._compare(found, silent)
 
     def _compare(
-        self, found: set[tuple[int, int]], silent: dict[int, tuple[str, frozenset[int], tuple[str, ...]]]
+        self, found: set[tuple[Endpoint, int]], silent: dict[Endpoint, tuple[str, frozenset[int], tuple[str, ...]]]
     ) -> None:
         """Compare the connects that hang now with those that did. One that goes on when its leg is well again hangs
         until the kernel sends its next SYN.
         """
         now_s = self._requests.now_s()
-        waiting: dict[tuple[int, int], _Waiting] = {}
-        for port, local in sorted(found):
-            before = self._hung.get((port, local))
-            leg, ours, faults = silent.get(port, (before.leg if before else "", frozenset(), ()))
+        waiting: dict[tuple[Endpoint, int], _Waiting] = {}
+        for endpoint, local in sorted(found):
+            before = self._hung.get((endpoint, local))
+            leg, ours, faults = silent.get(endpoint, (before.leg if before else "", frozenset(), ()))
             if local in ours or not (before or faults):
                 continue
             if faults and (before is None or before.faults != faults):
                 self._emit(ConnectHung(leg=leg, seen_s=now_s, faults=faults, port=local))
-            waiting[port, local] = _Waiting(leg, faults or (before.faults if before else ()), now_s)
-        for (port, local), was in self._hung.items():
-            if (port, local) not in waiting:
+            waiting[endpoint, local] = _Waiting(leg, faults or (before.faults if before else ()), now_s)
+        for (endpoint, local), was in self._hung.items():
+            if (endpoint, local) not in waiting:
                 self._emit(ConnectGone(leg=was.leg, port=local, last_seen_s=was.seen_s, at_s=now_s))
         self._hung = waiting

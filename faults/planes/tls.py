@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from faults.base import Certificate, Handshake
+from faults.handshake import Certificate, Handshake
 from faults.planes.control import Pem
 
 Contexts = Mapping[Certificate, ssl.SSLContext]

@@ -29,7 +29,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,10 +37,11 @@ from urllib.parse import urlsplit
 import msgspec
 from toxiproxy import Proxy, Toxiproxy
 
-from drills.events import FaultCleared, FaultEffective, PlaneTrouble
 from drills.lifeline import die_with_parent
-from faults.base import DOWN, Toxic, kinds
-from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneReady, ToxiSpec
+from faults.base import DOWN, Toxic
+from faults.planes.connects import PRINTED, Endpoint, printed
+from faults.planes.control import LEASE_S, PlaneEvent, PlaneReady, ToxiSpec
+from faults.planes.wire import Plane
 
 PREFIX = "failover-drill-"
 """The names of our proxies on a server begin so."""
@@ -80,22 +80,23 @@ def _within(call: Callable[[], T], seconds: float = _CALL_WITHIN_S) -> T:
     return found[0]
 
 
-class Line:
+class ToxicLine:
     """One leg's proxy, and the faults that are on it."""
 
-    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int, port: int = 0) -> None:
+    def __init__(self, server: Toxiproxy, leg: str, upstream_port: int, at: Endpoint) -> None:
         self._server = server
         self._name = PREFIX + leg
         self._upstream = f"127.0.0.1:{upstream_port}"
         self._held = socket.socket()
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._held.bind(("127.0.0.1", port))
-        self.port: int = self._held.getsockname()[1]
+        self._held.bind(at)
+        self._endpoint: Endpoint = self._held.getsockname()
+        self.port: int = self._endpoint[1]
         self._on: dict[str, Toxic] = {}
         self._proxy: Proxy = self._create()
 
     def _create(self) -> Proxy:
-        listen = f"127.0.0.1:{self.port}"
+        listen = f"{self._endpoint[0]}:{self.port}"
         return _within(lambda: self._server.create(upstream=self._upstream, name=self._name, listen=listen))
 
     def put_on(self, fault: str, toxic: Toxic) -> int:
@@ -172,105 +173,9 @@ class Line:
 
     def _connections(self) -> int:
         """Established connections to the line, where the kernel tells."""
+        here = printed(self._endpoint)
         lines = [line.split() for table in _TABLES if table.exists() for line in table.read_text().splitlines()[1:]]
-        return sum(1 for line in lines if line[1].endswith(f":{self.port:04X}") and line[3] == _ESTABLISHED)
-
-
-class Plane:
-    """Carries commands out, one after the other."""
-
-    def __init__(self, spec: ToxiSpec, server: Toxiproxy, emit: Callable[[PlaneEvent], None]) -> None:
-        self._origin_s = spec.origin_s
-        self._emit = emit
-        self._heard_s = time.monotonic()
-        self._on: dict[str, tuple[str, ...]] = {}
-        self._lines: dict[str, Line] = {}
-        try:
-            for leg, port in spec.upstream.items():
-                self._lines[leg] = Line(server, leg, port, spec.listen.get(leg, 0))
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """Where the gateway reaches each leg."""
-        return {leg: line.port for leg, line in self._lines.items()}
-
-    def hear(self, line: bytes) -> None:
-        """Carry out one line of the control channel."""
-        self._heard_s = time.monotonic()
-        command: Command | bytes = line
-        try:
-            command = msgspec.json.decode(line, type=Command)
-            if isinstance(command, Apply):
-                self._apply(command)
-            elif isinstance(command, Clear):
-                self._clear(command.fault, "")
-        except (OSError, ValueError) as error:
-            self.trouble(f"{command!r}: {error}")
-
-    def check_lease(self) -> None:
-        """Drop every fault when the runner has fallen silent."""
-        if self._on and time.monotonic() - self._heard_s > LEASE_S:
-            self.drop_all("the runner fell silent")
-
-    def _apply(self, command: Apply) -> None:
-        began_s = self._now_s()
-        if strangers := sorted(set(command.legs) - self._lines.keys()):
-            raise ValueError(f"no leg {', '.join(strangers)}")
-        if command.fault in self._on:
-            raise ValueError(f"fault {command.fault} is on already")
-        toxic = _toxic(command)
-        self._on[command.fault] = command.legs
-        try:
-            cut = sum(self._lines[leg].put_on(command.fault, toxic) for leg in command.legs)
-        except OSError:
-            self._clear(command.fault, "it could not be put on")
-            raise
-        at_s = self._now_s()
-        self._emit(FaultEffective(fault=command.fault, legs=command.legs, began_s=began_s, at_s=at_s, cut=cut))
-
-    def _clear(self, fault: str, why: str) -> None:
-        began_s = self._now_s()
-        if fault not in self._on:
-            raise ValueError(f"fault {fault} is not on")
-        for leg in self._on.pop(fault):
-            self._lines[leg].take_off(fault)
-        self._emit(FaultCleared(fault=fault, began_s=began_s, at_s=self._now_s(), why=why))
-
-    def drop_all(self, why: str) -> None:
-        """End every fault that is on."""
-        for fault in tuple(self._on):
-            try:
-                self._clear(fault, why)
-            except OSError as error:
-                self.trouble(f"clearing {fault}: {error}")
-
-    def close(self) -> None:
-        """Drop every fault and delete our proxies."""
-        self.drop_all("the plane ends")
-        for line in self._lines.values():
-            line.close()
-
-    def trouble(self, what: str) -> None:
-        """Report what went wrong."""
-        self._emit(PlaneTrouble(at_s=self._now_s(), what=what[:500]))
-
-    def _now_s(self) -> float:
-        return time.monotonic() - self._origin_s
-
-
-def _toxic(command: Apply) -> Toxic:
-    cls = kinds().get(command.kind)
-    if cls is None or cls.plane != "toxi":
-        raise ValueError(f"no fault {command.kind!r} of this plane")
-    if unknown := sorted(command.settings.keys() - {setting.name for setting in fields(cls)}):
-        raise ValueError(f"{command.kind} has no setting {', '.join(unknown)}")
-    toxic = msgspec.convert(command.settings, cls).toxic()
-    if toxic is None:
-        raise ValueError(f"{command.kind} does not say what to do")
-    return toxic
+        return sum(1 for line in lines if line[1][-PRINTED:] == here and line[3] == _ESTABLISHED)
 
 
 # --- the server ------------------------------------------------------------------------------------------------------
@@ -374,7 +279,9 @@ def _serve(plane: Plane, rest: bytes, server: subprocess.Popen[bytes] | None) ->
         *lines, rest = rest.split(b"\n")
         for line in lines:
             plane.hear(line)
-        if select.select([0], [], [], LEASE_S / 10)[0]:
+        plane.flap()
+        wait_s = plane.wait_s()
+        if select.select([0], [], [], LEASE_S / 10 if wait_s is None else min(wait_s, LEASE_S / 10))[0]:
             data = os.read(0, 65536)
             if not data:
                 return
@@ -400,9 +307,14 @@ def main() -> None:
     line, _, rest = first.partition(b"\n")
     spec = msgspec.json.decode(line, type=ToxiSpec)
     try:
-        with _server(spec) as (server, version, process), contextlib.closing(Plane(spec, server, _emit)) as plane:
-            _emit(PlaneReady(ports=plane.ports, version=version))
-            _serve(plane, rest, process)
+        with _server(spec) as (server, version, process), contextlib.ExitStack() as lines:
+            opened: dict[str, ToxicLine] = {}
+            for leg, port in spec.upstream.items():
+                line_of = ToxicLine(server, leg, port, spec.listen.get(leg, ("127.0.0.1", 0)))
+                opened[leg] = lines.enter_context(contextlib.closing(line_of))
+            with contextlib.closing(Plane(spec.origin_s, opened, _emit)) as plane:
+                _emit(PlaneReady(ports=plane.ports, version=version))
+                _serve(plane, rest, process)
     except (OSError, ValueError) as error:
         print(f"toxiproxy plane: {error}", file=sys.stderr)  # noqa: T201  its last words
         sys.exit(1)

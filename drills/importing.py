@@ -1,0 +1,218 @@
+"""Runs from elsewhere, such as a CI system's artefacts, become runs of a results folder.
+
+What comes from elsewhere is hostile. Of a ZIP only the contents of files are used: where they go is decided here, by
+plain names in a new folder of each run, so no path of theirs leads anywhere. Links are left out, and sizes are limited
+by what really comes. A history must be one, and is judged again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import msgspec
+
+from drills.files import finish, folder_name, new_folder, recheck
+from drills.history import HISTORY_FILE
+from drills.index import runs
+from drills.kept import RESULT_FILE, head
+from drills.problems import UsageProblem
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_OURS = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]{1,120}")
+_LARGEST_BYTES = 1_000_000_000
+"""Of one run, unpacked."""
+_MOST_FILES = 1000
+"""Of one run."""
+_PIECE = 1 << 20
+_SCRATCH = ".import-"
+_LEFT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    open: Callable[[], IO[bytes]]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A run at its source. place: for messages. name: of its folder there."""
+
+    place: str
+    name: str
+    files: tuple[_File, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of an import: lines to show, and how many runs were new, there already, and refused."""
+
+    lines: tuple[str, ...]
+    new: int
+    known: int
+    refused: int
+
+
+def bring(root: Path, sources: Iterable[Path]) -> Imported:
+    """Import every run in folders and ZIP files. Raises `UsageProblem` for a source that is neither or has none."""
+    found = [run for source in sources for run in _runs_in(source)]
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
+    lines: list[str] = []
+    counts = {"new": 0, "known": 0, "refused": 0}
+    for run in found:
+        try:
+            came, said = _bring(root, run)
+        except _Refused as why:
+            came, said = "refused", [f"{run.place}: refused: {why}"]
+        counts[came] += 1
+        lines += said
+    return Imported(tuple(lines), **counts)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what an import left that was killed, and no other import can be at any more."""
+    for rest in root.glob(f"{_SCRATCH}*"):
+        if time.time() - rest.stat().st_mtime > _LEFT_S:
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+class _Refused(Exception):
+    """Why a run is not imported."""
+
+
+def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=root, ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch) / "run"
+        folder.mkdir()
+        _copy(run, folder)
+        try:
+            first = head(folder)
+            named = folder_name(first.started_at, first.scenario_file, first.gateway)
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            raise _Refused(f"not the history of a drill: {error}") from error
+        if same := _known(root, folder, first.started_at):
+            return "known", [f"{run.place}: already there as {same}"]
+        said = [f"{run.place}: left out {one}" for one in run.left_out]
+        try:
+            if not (folder / RESULT_FILE).exists():
+                finish(folder)
+                said.append(f"{run.place}: it had no result and was judged now")
+            _, agrees, why = recheck(folder)
+        except Exception as error:
+            what = "" if isinstance(error, UsageProblem) else f"it cannot be judged: {type(error).__name__}: "
+            raise _Refused(f"{what}{error}".replace(f"{folder}/", "")) from error
+        if not agrees:
+            said.append(f"{run.place}: note: {why.replace(f'{folder}/', '').replace(str(folder), 'it')}")
+        there = new_folder(root, run.name if _OURS.fullmatch(run.name) else named)
+        os.replace(folder, there)  # noqa: PTH105  onto the empty folder that was made for it: whole or not at all
+    return "new", [*said, f"{run.place}: imported as {there.name}"]
+
+
+def _known(root: Path, folder: Path, started_at: str) -> str:
+    """The run that has the very same history, if there is one."""
+    mine = _digest(folder)
+    same = (run.name for run in runs(root) if run.started_at == started_at)
+    return next((name for name in same if _digest(root / name) == mine), "")
+
+
+def _digest(folder: Path) -> str:
+    with (folder / HISTORY_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy(run: _Found, folder: Path) -> None:
+    left = _LARGEST_BYTES
+    for one in run.files:
+        try:
+            with one.open() as source, (folder / one.name).open("xb") as target:
+                while piece := source.read(_PIECE):
+                    left -= len(piece)
+                    if left < 0:
+                        raise _Refused(f"larger than {_LARGEST_BYTES // 1_000_000} MB")
+                    target.write(piece)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            raise _Refused(f"{one.name}: {error}") from error
+
+
+def _runs_in(source: Path) -> Sequence[_Found]:
+    if source.is_dir():
+        found = list(_of_folder(source))
+    elif zipfile.is_zipfile(source):
+        found = list(_of_zip(source))
+    elif source.exists():
+        raise UsageProblem(f"{source}: neither a folder nor a ZIP file")
+    else:
+        raise UsageProblem(f"{source}: no such file or folder")
+    if not found:
+        raise UsageProblem(f"{source}: there is no {HISTORY_FILE} in it: no run")
+    return found
+
+
+def _of_folder(source: Path) -> Iterator[_Found]:
+    for where, _, names in os.walk(source):
+        if HISTORY_FILE in names:
+            folder = Path(where)
+            good = [name for name in sorted(names) if _taken(name) and _is_plain(folder / name)]
+            files = tuple(_File(name, _opener(folder / name)) for name in good)
+            yield _found(str(folder), folder.resolve().name, files, set(names) - set(good))
+
+
+def _is_plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _opener(path: Path) -> Callable[[], IO[bytes]]:
+    return lambda: path.open("rb")
+
+
+def _of_zip(source: Path) -> Iterator[_Found]:
+    try:
+        archive = zipfile.ZipFile(source)
+        by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = defaultdict(dict)
+        for info in archive.infolist():
+            if not info.is_dir():
+                path = PurePosixPath(info.filename)
+                by_folder[path.parent][path.name] = info
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UsageProblem(f"{source}: cannot read the ZIP file: {error}") from error
+    for folder, members in sorted(by_folder.items()):
+        if HISTORY_FILE in members:
+            good = {name: info for name, info in members.items() if _taken(name) and not _is_link(info)}
+            files = tuple(_File(name, _member(archive, info)) for name, info in sorted(good.items()))
+            yield _found(f"{source}:{folder}", folder.name or source.stem, files, members.keys() - good.keys())
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+    return lambda: archive.open(info)
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    mode = info.external_attr >> 16
+    return mode != 0 and stat.S_IFMT(mode) not in {0, stat.S_IFREG}
+
+
+def _taken(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def _found(place: str, name: str, files: tuple[_File, ...], left_out: Iterable[str]) -> _Found:
+    if len(files) > _MOST_FILES:
+        raise UsageProblem(f"{place}: more than {_MOST_FILES} files are no run")
+    if HISTORY_FILE not in {one.name for one in files}:
+        raise UsageProblem(f"{place}: {HISTORY_FILE} is a link; links are not followed")
+    return _Found(place, name, files, tuple(sorted(left_out)))

@@ -1,0 +1,95 @@
+"""Which runs may go, and their removal. The choice is pure; nothing is removed by halves."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from drills.kept import UNFINISHED, Kept, is_run
+from drills.problems import UsageProblem
+
+_DAYS = {"d": 1, "w": 7, "y": 366}
+_RULE = re.compile(r"(\d{1,6})(d|w|y)?")
+_RUNNING = timedelta(days=1)
+"""An unfinished run that is younger may be running: no drill lasts that long."""
+TRASH = ".trash-"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is kept: the newest so many runs, or those of the last so many days."""
+
+    newest: int | None = None
+    days: int | None = None
+
+
+def parse(text: str) -> Rule:
+    """A rule as written: `50`, `90d`, `26w`, `2y`. Raises `UsageProblem`."""
+    match = _RULE.fullmatch(text)
+    if match is None:
+        raise UsageProblem(f"--keep {text!r}: write how many runs, or how far back: 50, 90d, 26w, 2y")
+    if match[2] is None:
+        return Rule(newest=int(match[1]))
+    return Rule(days=int(match[1]) * _DAYS[match[2]])
+
+
+def may_go(runs: Sequence[Kept], rules: Iterable[Rule], now: datetime) -> tuple[Kept, ...]:
+    """The runs that no rule keeps, oldest first. `runs` are newest first.
+
+    Whatever the rules say, the newest judged run of each scenario on each gateway stays, since it says when that was
+    last drilled; so does one that may be running, and one that nobody can read, which a person should look at.
+    """
+    wanted = list(rules)
+    latest: set[tuple[str, str]] = set()
+    gone = []
+    for number, run in enumerate(runs):
+        pair = (run.scenario, run.gateway)
+        is_latest = bool(run.due is not None and pair not in latest)
+        if is_latest:
+            latest.add(pair)
+        if not is_latest and not _stays(run, number, wanted, now):
+            gone.append(run)
+    return tuple(reversed(gone))
+
+
+def _stays(run: Kept, number: int, rules: Sequence[Rule], now: datetime) -> bool:
+    started = _time(run.started_at)
+    if started is None:
+        return True
+    if run.verdict == UNFINISHED and now - started < _RUNNING:
+        return True
+    return any(
+        (rule.newest is not None and number < rule.newest)
+        or (rule.days is not None and now - started <= timedelta(days=rule.days))
+        for rule in rules
+    )
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None  # no time: nobody can say how old it is
+    return found if found.tzinfo is not None else None
+
+
+def remove(root: Path, runs: Iterable[Kept]) -> int:
+    """Remove the folders of these runs, each in one step as far as anybody can see; how many there were.
+
+    Also removes what an earlier removal left when it was killed.
+    """
+    count = 0
+    for run in runs:
+        folder = root / run.name
+        if is_run(folder):
+            os.rename(folder, root / f"{TRASH}{secrets.token_hex(8)}")  # noqa: PTH104  the atomic step is the point
+            count += 1
+    for rest in root.glob(f"{TRASH}*"):
+        shutil.rmtree(rest, ignore_errors=True)  # another removal may be at it
+    return count

@@ -1,0 +1,177 @@
+"""sealed: the gateway runs with its own config in a private network, in which its legs are all that there is.
+
+Their real host names lead to the planes, by the network's own name server, on the ports that the gateway uses. What it
+tries besides is refused and told. The whole run lives in that network: providers, planes, Toxiproxy and the gateway's
+keeper; only the runner stays outside and calls in on sockets that were made there. Linux.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import msgspec
+
+from drills import network
+from drills.address import Address, Reach
+from drills.gateways.base import Discovery, Entrance, TakesUnchanged
+from drills.ground import OUTSIDE, Ground, Stand
+from drills.legs import Leg
+from drills.network import Endpoint, PrivateNetwork
+from drills.problems import Problem
+from drills.routes import Route
+from drills.routing import unchanged
+from drills.routing.base import Planned, Scene, Way
+from drills.routing.surroundings import trust
+from drills.routing.unchanged import Host, hosts_of
+from drills.toxiproxy_install import URL_VARIABLE
+from faults.base import Lookups
+
+_ADDRESSES = ipaddress.ip_network("198.18.0.0/16")
+"""For benchmarks, and nowhere on the internet (RFC 2544). Not loopback: some gateways call no such address."""
+
+
+class Sealed:
+    """Needs a gateway that takes its config unchanged, and Linux with user namespaces."""
+
+    name = Route.SEALED
+
+    def problems(self, planned: Planned) -> Iterator[Problem]:
+        """What any route with an unchanged config needs, and that each leg has one place in the network."""
+        yield from unchanged.problems(planned)
+        stands, problems = placed(planned.found.legs)
+        yield from problems
+        for use, hit in planned.targets:
+            nameless = [leg.name for leg in hit if leg.name in stands and not stands[leg.name].names]
+            if nameless and use.fault.lookups() is not Lookups.ANSWERED:
+                what = f"fault {use.kind!r}: {', '.join(nameless)} has an address and no name that could be looked up"
+                yield Problem(f"{what}; select other legs", use.place)
+            if use.fault.plane == "toxi" and URL_VARIABLE in os.environ:
+                what = f"fault {use.kind!r}: the Toxiproxy at {URL_VARIABLE} is outside of the gateway's network"
+                yield Problem(f"{what}; unset it, and the drill starts one inside", use.place)
+
+    def lacks(self) -> str:
+        """A private network, where none can be made."""
+        why = network.forbidden()
+        return f"--route {self.name} needs a private network, and here there can be none: {why}" if why else ""
+
+    def notes(self, found: Discovery) -> tuple[str, ...]:
+        """What stays in the config, and what the gateway will miss."""
+        missing = "in its network the gateway finds its legs and nothing else, not even what runs on this machine"
+        return (*unchanged.notes(found), missing)
+
+    def begin(self, scene: Scene) -> Way:
+        """The way of one run."""
+        return _Sealing(scene)
+
+
+class _Sealing(unchanged.Unchanged):
+    """A private network in which the legs have their places."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._stands, _ = placed(scene.found.legs)
+        self._network: PrivateNetwork | None = None
+
+    def ground(self) -> AbstractAsyncContextManager[Ground]:
+        """The private network. Raises `ChildLostError`."""
+        return self._ground()
+
+    @asynccontextmanager
+    async def _ground(self) -> AsyncIterator[Ground]:
+        exist = {Endpoint(*stand.endpoint): (stand.names or (stand.endpoint[0],))[0] for stand in self._stands.values()}
+        self._network = private = await PrivateNetwork.start(exist, self.scene.clock, self.scene.emit)
+        self.lost = private.lost
+        try:
+            yield private.ground
+        finally:
+            await private.end()
+
+    def stands(self) -> Mapping[str, Stand]:
+        """One address for each leg."""
+        return self._stands
+
+    def reach(self, ports: Mapping[str, int]) -> Reach:
+        """Where the gateway finds them."""
+        named = super().reach(ports)
+        addresses = {
+            leg: Address(stand.endpoint[1], named.addresses[leg].host, stand.endpoint[0])
+            for leg, stand in self._stands.items()
+        }
+        names = {leg: stand.names[0] for leg, stand in self._stands.items() if stand.names}
+        ground = OUTSIDE if self._network is None else self._network.ground
+        return Reach(addresses=addresses, authority=named.authority, names=names, ground=ground)
+
+    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
+        """The gateway's launch: it only has to trust the legs' certificates."""
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Entrance]:
+        scene, gateway = self.scene, self.scene.gateway
+        if not isinstance(gateway, TakesUnchanged):
+            raise TypeError(f"{gateway.name} does not take its config unchanged")
+        around = trust(self.authority, scene.private)
+        launch = gateway.launch_unchanged(scene.found, around.env, scene.port, scene.private)
+        yield msgspec.structs.replace(launch, blobs=launch.blobs | around.files)
+
+
+def placed(legs: Sequence[Leg]) -> tuple[dict[str, Stand], list[Problem]]:
+    """Where each leg stands in the network, and why one cannot. Pure: the same legs have the same places.
+
+    A leg has one address and one port: those of the hosts that are its own. A host that several legs call (for
+    tokens) is the first one's. A host that is an address keeps it.
+    """
+    stands: dict[str, Stand] = {}
+    problems: list[Problem] = []
+    addresses: dict[str, str] = {}
+    taken: set[str] = set()
+    free = (str(address) for address in itertools.islice(_ADDRESSES.hosts(), 1 << 16))
+    for leg in legs:
+        own = [host for host in hosts_of(leg) if host.authority not in taken]
+        taken |= {host.authority for host in own}
+        ports, literal = {host.port for host in own}, [host for host in own if _literal(host)]
+        given = {addresses[host.name] for host in own if host.name in addresses} | {_literal(host) for host in literal}
+        if not own:
+            continue
+        if len(ports) > 1 or len(given) > 1 or (literal and len(own) > 1):
+            problems.append(_scattered(leg, own))
+        elif literal and not _is_ipv4(_literal(literal[0])):
+            what = f"leg {leg.name}: {own[0].authority} is no IPv4 address, and the drill's network has no others"
+            problems.append(Problem(f"{what}; use --route {Route.REWRITE}"))
+        else:
+            address = next(iter(given)) if given else next(free)
+            names = () if literal else tuple(_ascii(host.name) for host in own)
+            addresses |= dict.fromkeys((host.name for host in own), address)
+            stands[leg.name] = Stand((address, ports.pop()), names)
+    return stands, problems
+
+
+def _scattered(leg: Leg, hosts: Iterable[Host]) -> Problem:
+    there = ", ".join(host.authority for host in hosts)
+    what = f"leg {leg.name} is called at {there}; in a private network a leg has one address and one port"
+    return Problem(f"{what}; use --route {Route.FORWARD}")
+
+
+def _literal(host: Host) -> str:
+    """The address that a host is written as; empty for a name."""
+    if host.name == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(host.name.strip("[]")))
+    except ValueError:
+        return ""
+
+
+def _is_ipv4(address: str) -> bool:
+    return ipaddress.ip_address(address).version == 4
+
+
+def _ascii(name: str) -> str:
+    return name if name.isascii() else name.encode("idna").decode("ascii")
+
+
+ROUTE = Sealed()

@@ -1,0 +1,149 @@
+"""The name server of a private network: knows the hosts of the legs, and hears of every other that is looked for.
+
+It listens on port 53 of every address, so that also a program with a name server of its own choice finds it. A fault
+decides what becomes of a lookup: it is answered, answered with an error, or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from drills.events import HOSTS_TRIED_AT_MOST, MORE_HOSTS, HostTried, HowTried, LookupFailed
+from faults.base import Lookups
+from faults.planes import dnswire
+
+PORT = 53
+_PACKET_INFO = 8
+"""IP_PKTINFO of Linux: to which address a datagram was sent, and from which the answer goes (ip(7))."""
+_PACKETS_AT_ONCE = 64
+_REMEMBERED = 4096
+_CODES = {Lookups.NXDOMAIN: dnswire.NXDOMAIN, Lookups.SERVFAIL: dnswire.SERVFAIL}
+_THIS_HOST = "127.0.0.1"
+
+
+class Meets(NamedTuple):
+    """What lookups of a host meet now: what the faults make of them, which faults, and whose host it is."""
+
+    lookups: Lookups
+    faults: tuple[str, ...]
+    legs: tuple[str, ...]
+
+
+class Names:
+    """Answers lookups. `addresses`: by host name in lower case. `meets` is asked about each lookup of one of them."""
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        meets: Callable[[str], Meets],
+        emit: Callable[[HostTried | LookupFailed], None],
+        now_s: Callable[[], float],
+    ) -> None:
+        self._addresses = addresses
+        self._meets = meets
+        self._emit = emit
+        self._now_s = now_s
+        self._tried: dict[str, None] = {}
+        self._failed: deque[tuple[str, int, int]] = deque(maxlen=_REMEMBERED)
+        self._domain = socket.gethostname().lower().partition(".")[2]
+        self._udp: socket.socket | None = None
+        self._tcp: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen. Raises `OSError`."""
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setblocking(False)
+        self._udp.setsockopt(socket.IPPROTO_IP, _PACKET_INFO, 1)
+        self._udp.bind(("", PORT))
+        asyncio.get_running_loop().add_reader(self._udp, self._take)
+        self._tcp = await asyncio.start_server(self._talk, family=socket.AF_INET, port=PORT)
+
+    def close(self) -> None:
+        """Give the ports up."""
+        if self._udp is not None:
+            asyncio.get_running_loop().remove_reader(self._udp)
+            self._udp.close()
+        if self._tcp is not None:
+            self._tcp.close()
+
+    def answer(self, message: bytes, port: int) -> bytes | None:
+        """The answer to a message from a port of a caller's; None for silence."""
+        try:
+            query = dnswire.read_query(message)
+        except ValueError:
+            return None
+        if query.opcode != 0:
+            return dnswire.answer(query, dnswire.NOTIMP)
+        if query.name == "localhost" or query.name.endswith(".localhost"):
+            return self._found(query, _THIS_HOST)
+        if query.name not in self._addresses:
+            self._note(query)
+            return dnswire.answer(query, dnswire.NXDOMAIN)
+        meets = self._meets(query.name)
+        if meets.lookups is Lookups.ANSWERED:
+            return self._found(query, self._addresses[query.name])
+        self._fail(query, port, meets)
+        return None if meets.lookups is Lookups.SILENT else dnswire.answer(query, _CODES[meets.lookups])
+
+    def _found(self, query: dnswire.Query, address: str) -> bytes:
+        return dnswire.answer(query, dnswire.NOERROR, (address,) if query.type == dnswire.A else ())
+
+    def _note(self, query: dnswire.Query) -> None:
+        """Report a host that nobody knows, once. Who asks for the name of an address tries none, and who tries a name
+        once more in the domain of this machine tries no other.
+        """
+        name = query.name
+        short = name.removesuffix(f".{self._domain}") if self._domain else name
+        again = name in self._tried or (short != name and (short in self._tried or short in self._addresses))
+        if query.type not in {dnswire.A, dnswire.AAAA} or name.endswith(".arpa") or again:
+            return
+        if len(self._tried) > HOSTS_TRIED_AT_MOST:
+            return
+        self._tried[name] = None
+        host = MORE_HOSTS if len(self._tried) > HOSTS_TRIED_AT_MOST else name
+        self._emit(HostTried(at_s=self._now_s(), host=host, how=HowTried.LOOKED_UP))
+
+    def _fail(self, query: dnswire.Query, port: int, meets: Meets) -> None:
+        """Report a lookup that met a fault: once, though it may ask for addresses of two kinds and ask again."""
+        key = (query.name, query.id, port)
+        if query.type == dnswire.A and key not in self._failed:
+            self._failed.append(key)
+            self._emit(
+                LookupFailed(host=query.name, legs=meets.legs, seen_s=self._now_s(), faults=meets.faults, port=port)
+            )
+
+    def _take(self) -> None:
+        if self._udp is None:
+            return
+        for _ in range(_PACKETS_AT_ONCE):
+            try:
+                message, extra, _, caller = self._udp.recvmsg(4096, socket.CMSG_SPACE(12))
+            except OSError:  # nothing more, or somebody did not wait for the last answer
+                return
+            answer = self.answer(message, caller[1])
+            if answer is None:
+                continue
+            asked = next((data[8:12] for _, kind, data in extra if kind == _PACKET_INFO), bytes(4))
+            source = (socket.IPPROTO_IP, _PACKET_INFO, struct.pack("=I4s4s", 0, asked, bytes(4)))
+            with contextlib.suppress(OSError):  # who left gets no answer
+                self._udp.sendmsg([answer], [source], 0, caller)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer over TCP, where each message has its length before it."""
+        try:
+            while True:
+                [size] = struct.unpack("!H", await reader.readexactly(2))
+                answer = self.answer(await reader.readexactly(size), writer.get_extra_info("peername")[1])
+                if answer is not None:
+                    writer.write(struct.pack("!H", len(answer)) + answer)
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()

@@ -1,0 +1,151 @@
+"""The HTML report in a real browser: headless Chromium, at phone and desktop width, light and dark, and printed.
+
+`FAILOVER_DRILL_SCREENS=DIR` keeps the screenshots, for a person to look at. Without Chromium on the machine the tests
+are skipped, except on CI, which installs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from calibration.story import history
+from hostile import harmless, hostile
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from drills.events import ArrivalSent, Limits
+from drills.verdict import judged
+from reports import html
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = (360, 768, 1280)
+CLASSES = ".map(s => s.getAttribute('class'))"
+BOXES = """(selector) => [...document.querySelectorAll(selector)].filter(one => one.checkVisibility())
+  .map(one => one.getBoundingClientRect()).map(box => [box.right, box.height])"""
+TREE = """[...document.querySelectorAll('*')]
+  .map(one => [one.tagName, ...one.getAttributeNames().filter(name => name !== 'class').sort()].join(' '))"""
+CONTRAST = """(selector) => {
+  const rgb = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const lum = (c) => c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 })
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const page = lum(rgb(getComputedStyle(document.body).backgroundColor));
+  return [...document.querySelectorAll(selector)].map((one) => {
+    const style = getComputedStyle(one);
+    const ink = lum(rgb(one.ownerSVGElement ? style.fill : style.color));
+    return (Math.max(ink, page) + .05) / (Math.min(ink, page) + .05);
+  });
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium on this machine; .ci/run installs it where it may")
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three reports: of a failed drill with all that a report can show, hostile, and harmless."""
+    folder = tmp_path_factory.mktemp("pages")
+    limits = Limits(switchover_within_s=0.1, lost_at_most=0, slow_at_most=0)
+    events = history("pppppppppp[xxcuSSssssss{zzttttt}sss]sspppppppp", limits)
+    streamed = [msgspec.structs.replace(e, stream=e.seq % 2 == 0) if isinstance(e, ArrivalSent) else e for e in events]
+    (folder / "story.html").write_bytes(html.render(judged(streamed, "story")))
+    (folder / "hostile.html").write_bytes(html.render(hostile()))
+    (folder / "harmless.html").write_bytes(html.render(harmless()))
+    return folder
+
+
+def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> tuple[Page, list[str]]:
+    """A page, and what it asked for or complained of since."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    heard: list[str] = []
+    page.on("request", lambda request: heard.append(request.url))
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("dialog", lambda dialog: heard.append(f"dialog {dialog.message}"))
+    page.goto(path.as_uri())
+    return page, heard
+
+
+def keep(page: Page, name: str) -> bytes:
+    """A screenshot of the whole page, kept where a person asked for it."""
+    where = os.environ.get("FAILOVER_DRILL_SCREENS")
+    taken: bytes = page.screenshot(full_page=True, path=Path(where) / f"{name}.png" if where else None)
+    return taken
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_fits_and_loads_nothing(browser: Browser, pages: Path, width: int) -> None:
+    """No sideways scrolling, no request but its own, no complaint; the plots of the width, with text to read."""
+    page, heard = opened(browser, pages / "story.html", width)
+    assert heard == [(pages / "story.html").as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("document.scripts.length") == 0
+    shown = page.evaluate("[...document.querySelectorAll('figure > svg')].filter(s => s.checkVisibility())" + CLASSES)
+    assert shown == (["narrow"] if width < 672 else ["wide"]) * 4
+    heights = page.evaluate(BOXES, "figure > svg text")
+    assert min(height for _, height in heights) >= 10
+    assert max(right for right, _ in page.evaluate(BOXES, "main *")) <= width
+    taken = keep(page, f"story-{width}")
+    assert int.from_bytes(taken[16:20]) == width
+    assert len(taken) > 50_000
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_light_and_dark(browser: Browser, pages: Path, scheme: str, width: int) -> None:
+    """Contrast of at least 4.5 to 1 for every text: WCAG's AA."""
+    page, _ = opened(browser, pages / "story.html", width, scheme)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    for selector in ("h1", ".lead", ".faint", ".verdict", "td", "th", ".finding dt", "summary", "svg text.ink"):
+        found = page.evaluate(CONTRAST, selector)
+        assert found, selector
+        assert min(found) >= 4.5, selector
+    if scheme == "dark":
+        keep(page, f"story-{width}-{scheme}")
+    page.context.close()
+
+
+def test_hostile_text_is_dead_in_a_browser(browser: Browser, pages: Path) -> None:
+    """A browser's own parser makes exactly the elements of the harmless page, and nothing happens."""
+    attacked, heard = opened(browser, pages / "hostile.html", 360)
+    tame, _ = opened(browser, pages / "harmless.html", 360)
+    assert attacked.evaluate(TREE) == tame.evaluate(TREE)
+    assert heard == [(pages / "hostile.html").as_uri()]
+    assert attacked.evaluate("document.querySelectorAll('script, img, a, iframe, [onload], [onerror]').length") == 0
+    assert attacked.evaluate("document.documentElement.scrollWidth") == 360
+    keep(attacked, "hostile-360")
+    attacked.context.close()
+    tame.context.close()
+
+
+def test_it_prints_on_a4(browser: Browser, pages: Path) -> None:
+    """A4 pages; the wide plots, though the screen is a phone's; what only a screen can open is left out."""
+    page, _ = opened(browser, pages / "story.html", 360, "dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.is_visible("details.screen")
+    page.emulate_media(media="screen")
+    written: bytes = page.pdf(prefer_css_page_size=True)
+    boxes = {tuple(map(float, found)) for found in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", written)}
+    assert {(round(width / 72 * 25.4), round(height / 72 * 25.4)) for width, height in boxes} == {(210, 297)}
+    assert 3 <= len(re.findall(rb"/Type /Page\b", written)) <= 12
+    page.context.close()
