@@ -111,6 +111,9 @@ class Child:
                     on_end(f"a line of the {self.name} cannot be used: {type(error).__name__}: {error}")
                     return
             if not self.ending:
+                with contextlib.suppress(TimeoutError):  # who listens wants to know its exit code
+                    async with asyncio.timeout(END_WAIT_S):
+                        await self._exited()
                 on_end(await self._read_last_words())
 
         self._listening = asyncio.create_task(loop())

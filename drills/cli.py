@@ -69,9 +69,22 @@ def _as_interrupt(_signal: int, _frame: object) -> None:
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
-    args = _parser().parse_args(argv)
+    words, program = _split(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words)
+    if program is not None and not hasattr(args, "legs"):
+        raise UsageProblem("only `drill run` and `drill plan` take a command after --")
+    args.program = program
     command: int = args.command(args)
     return command
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:
+    """The drill's own words, and the command behind the first `--`: None when there is no `--`."""
+    words = list(argv)
+    if "--" not in words:
+        return words, None
+    at = words.index("--")
+    return words[:at], tuple(words[at + 1 :])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -170,18 +183,26 @@ def _results(parser: argparse.ArgumentParser, default: Path | str) -> None:
 
 def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", metavar="SCENARIO", help="path, file name or name of a scenario")
-    parser.add_argument("--gateway", metavar="NAME", help="gateway adapter, or a YAML file that describes a gateway")
+    parser.add_argument(
+        "--gateway", metavar="NAME", help="gateway adapter, a YAML file that describes one, or the URL of one that runs"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the gateway's own config (default: a sample)")
     parser.add_argument(
         "--model", metavar="NAME", help="model name that callers ask for (default: found in the config)"
     )
     parser.add_argument(
+        "--legs",
+        metavar="LEGS",
+        help="with a URL or a command: a legs file; with a command also providers in order (anthropic,openai)",
+    )
+    parser.add_argument("--health", metavar="URL", help="with a command: says on loopback whether it is well")
+    parser.add_argument(
         "--route",
         metavar="NAME",
-        default=Route.REWRITE.value,
-        help="how the gateway's traffic comes to the planes: " + ", ".join(Route) + " (default: %(default)s)",
+        help=f"how the traffic comes to the planes: {', '.join(Route)} (default: rewrite; fixed with a URL)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
+    parser.usage = "%(prog)s SCENARIO [options] [-- COMMAND ...]"
 
 
 def _run(args: argparse.Namespace) -> int:

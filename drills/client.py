@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 import sys
+from functools import cache
 from typing import Any
 
 import httpx
@@ -21,7 +22,7 @@ from drills.address import Address
 from drills.chat import AnswerReader, request_body
 from drills.clock import Clock
 from drills.events import ArrivalDone, Ending
-from drills.gateways.base import Launch
+from drills.gateways.base import Entrance
 from drills.ground import OUTSIDE, Ground
 from drills.lookup import Lookup
 from drills.marks import Mark, Reading, read_answer
@@ -90,18 +91,23 @@ class _Exchange:
             self.written = True
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Certificates are checked as this system does (its store, or SSL_CERT_FILE)."""
+    return ssl.create_default_context()
+
+
 class Callers:
     """Sends requests to the gateway as its callers do."""
 
-    def __init__(self, launch: Launch, model: str, clock: Clock, ground: Ground = OUTSIDE) -> None:
+    def __init__(self, entrance: Entrance, model: str, clock: Clock, ground: Ground = OUTSIDE) -> None:
         self.clock = clock
         self._ground = ground
-        self._model, self._fields = model, launch.request_fields
-        self._url = launch.base_url + launch.chat_path
-        self._claim_header, self._claims = launch.claim_header, launch.claims
-        self._done_mark = launch.done_mark
-        self._headers = {"content-type": "application/json", **dict(launch.request_headers)}
-        self._tls = httpx.create_ssl_context()
+        self._model, self._fields = model, entrance.request_fields
+        self._url = entrance.base_url + entrance.chat_path
+        self._claim_header, self._claims = entrance.claim_header, entrance.claims
+        self._done_mark = entrance.done_mark
+        self._headers = {"content-type": "application/json", **dict(entrance.request_headers)}
         self._lanes: list[httpx.AsyncClient] = []
         self._idle: list[httpx.AsyncClient] = []
 
@@ -117,7 +123,7 @@ class Callers:
         """
         if self._idle:
             return self._idle.pop()
-        transport = _transport(self._ground, self._tls, httpx.Limits(max_connections=1))
+        transport = _transport(self._ground, _trust(), httpx.Limits(max_connections=1))
         lane = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113  the deadline is ours
         self._lanes.append(lane)
         return lane
@@ -208,7 +214,7 @@ class Prober:
         """`authority`: the one that is trusted, as PEM."""
         self._clock = clock
         self._within_s = within_s
-        trust = trusting(authority) if authority else httpx.create_ssl_context()
+        trust = trusting(authority) if authority else _trust()
         transport = _transport(ground, trust, httpx.Limits(max_connections=100, max_keepalive_connections=20))
         self._client = httpx.AsyncClient(timeout=None, trust_env=False, transport=transport)  # noqa: S113  ours
 
@@ -257,9 +263,13 @@ class Prober:
 
     async def answers(self, url: str, status: int = 200) -> bool:
         """Whether a GET of this URL is answered with this status. Refused, broken and timed out mean no."""
+        return not await self.look(url, status)
+
+    async def look(self, url: str, status: int = 200) -> str:
+        """What a GET of this URL met; empty when it was answered with this status."""
         nothing = ProbeRequest(method="GET", path="", headers=(), body=b"")
         sent = await self._send(url, nothing, Address(0))
-        return sent.status == status and not sent.error
+        return sent.error or ("" if sent.status == status else f"status {sent.status}")
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):

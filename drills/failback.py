@@ -12,7 +12,7 @@ from drills.outage import client_outage
 from drills.outcomes import Outcome
 from drills.request import Request
 from drills.result import Failback
-from drills.switchover import last_s, served_before
+from drills.switchover import last_s, served_before, with_its_end
 
 _TOGETHER_S = 1.0
 """Faults that end within this time of each other end together."""
@@ -47,6 +47,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Failback | None:
     back = window[first] if expected and first is not None else None
     elsewhere = [r.sent_s for r in window[:first] if r.ok and r.sent_s is not None]
     lower_s = max([cleared_s, *elsewhere])
+    asked = with_its_end(ledger, ledger.requests, cleared_s, end_s)
     return Failback(
         fault=fault.plan.id,
         to=home,
@@ -56,7 +57,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Failback | None:
         first_success_s=back.done_s if back else None,
         failback_s=None if back is None or back.done_s is None else back.done_s - cleared_s,
         resolution_s=None if back is None or back.done_s is None else back.done_s - lower_s,
-        excess_outage_s=client_outage(ledger.requests, cleared_s, end_s, 1 / ledger.header.rate_per_s).point,
+        excess_outage_s=client_outage(asked, cleared_s, end_s, 1 / ledger.header.rate_per_s).point,
         flaps=_flaps_per_hour(ledger, fault, end_s),
         bad=sum(1 for r in window if not r.ok),
         slow=sum(1 for r in window if r.slow),

@@ -31,7 +31,7 @@ OUTSIDE = Ground()
 
 @dataclass(frozen=True)
 class Stand:
-    """Where a leg stands in a private network: its address and port, and the host names that lead there, lower case."""
+    """Where a leg stands: its address and port, and the host names that lead there in a private network, lower case."""
 
     endpoint: tuple[str, int]
     names: tuple[str, ...] = ()

@@ -40,6 +40,19 @@ class Answered:
     ok: bool
 
 
+def ended(died_s: float | None, start_s: float, end_s: float) -> list[Asked]:
+    """What an application that ended with an error at `died_s` (None: it did not) comes to in [start, end): whoever
+    asks it gets nothing, from first to last.
+    """
+    if died_s is None or died_s >= end_s:
+        return []
+    edges = (max(died_s, start_s), end_s - _JUST_BEFORE_S)
+    return [Answered(due_s=at_s, sent_s=at_s, done_s=at_s, ok=False) for at_s in edges]
+
+
+_JUST_BEFORE_S = 1e-6
+
+
 def client_outage(requests: Sequence[Asked], start_s: float, end_s: float, interval_s: float) -> Outage:
     """Time without good answers for callers, over every stretch of bad arrivals due in [start, end).
 
@@ -65,10 +78,13 @@ def client_outage(requests: Sequence[Asked], start_s: float, end_s: float, inter
 
 
 def _gap(sent: Sequence[Asked], start_s: float, end_s: float) -> float:
-    """The widest gap between two sends, of which the later was due in [start, end): an outage that fits goes unseen."""
+    """The widest gap between two sends, of which the later was due in [start, end), or between the last one and the
+    end: an outage that fits goes unseen.
+    """
     pairs = itertools.pairwise(sent)
     gaps = [(b.sent_s or 0.0) - (a.sent_s or 0.0) for a, b in pairs if start_s <= b.due_s < end_s]
-    return max(gaps, default=0.0)
+    before = [r.sent_s for r in sent if r.due_s < end_s and r.sent_s is not None]
+    return max([*gaps, *(end_s - sent_s for sent_s in before[-1:])], default=0.0)
 
 
 def _stretch(sent: Sequence[Asked], first: int, after: int, end_s: float) -> tuple[float, float, float]:

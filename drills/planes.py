@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, Self
 
@@ -38,6 +39,18 @@ from faults.planes.control import (
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Secrets of a run that its plane knows.
+
+    probes: how the ids of the probes begin that prove the faults. salt: with what the texts of an application's own
+    requests are hashed; empty when there are none.
+    """
+
+    probes: str = ""
+    salt: str = ""
 
 
 class FaultPlane(Protocol):
@@ -155,14 +168,11 @@ class MitmPlane(ChildPlane):
         seed: int,
         clock: Clock,
         emit: Callable[[AnyEvent], None],
-        probes: str = "",
+        shared: Shared = Shared(),
         ground: Ground = OUTSIDE,
     ) -> MitmPlane:
-        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up.
-
-        probes: how the ids of the probes begin that prove the faults.
-        """
-        spec = PlaneSpec(origin_s=clock.origin_s, seed=seed, probes=probes, legs=tuple(legs))
+        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
+        spec = PlaneSpec(origin_s=clock.origin_s, seed=seed, probes=shared.probes, salt=shared.salt, legs=tuple(legs))
         return await cls.begin(spec, clock, emit, ground)
 
 
@@ -174,7 +184,7 @@ def plane_legs(
     behind: Collection[str] = (),
 ) -> tuple[PlaneLeg, ...]:
     """The legs as the plane sees them. upstream: each provider's loopback port. certificates: of legs with TLS. stands:
-    of legs that have a place of their own in a private network; behind: legs whose place is another plane's.
+    of legs that have a place of their own; behind: legs whose place is another plane's.
     """
     return tuple(
         PlaneLeg(

@@ -121,9 +121,11 @@ def _probe_of(  # noqa: PLR0913  a probe has so many sides
     )
 
 
-async def check_gateway(callers: Callers, clock: Clock, emit: Emit) -> None:
-    """Warm the gateway up as callers would: one request at a time, streamed and whole in turn."""
-    for number in range(_GATEWAY_PROBES):
+async def check_gateway(
+    callers: Callers, clock: Clock, emit: Emit, numbers: Sequence[int] = range(_GATEWAY_PROBES)
+) -> None:
+    """Warm the gateway up as callers would: one request at a time, whole and streamed in turn."""
+    for number in numbers:
         mark, stream, sent_s = new_mark(), number % 2 == 1, clock.now_s()
         done = await callers.call(-1 - number, mark, stream, sent_s, PROBE_WITHIN_S * 2)
         good = done.ending is Ending.COMPLETE and done.shape is Shape.WHOLE

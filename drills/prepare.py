@@ -7,17 +7,19 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from drills import gateways, providers, routing, toxiproxy_install
+from drills import gateways, providers, routing, tested, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
-from drills.gateways import command
-from drills.gateways.base import Discovery, Gateway
+from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready
 from drills.plan import Plan, make
+from drills.planeurls import plane_urls
 from drills.ports import check_port
 from drills.problems import UsageProblem
+from drills.routes import Route
 from drills.routing.base import Planned, RouteKind
 from drills.run import Job
 from drills.scenario import Scenario, load, shipped
@@ -27,18 +29,11 @@ from faults.base import kinds
 from reports.base import formats
 
 
-def gateway_of(name: str) -> Gateway:
-    """The adapter of that name, or the gateway that a YAML file describes. Raises `UsageProblem`."""
-    if Path(name).suffix in {".yaml", ".yml"}:
-        return command.load(Path(name))
-    return gateways.get(name)
-
-
 class Prepared(NamedTuple):
     """What was asked for, found and planned, before anything is installed or started."""
 
     scenario: Scenario
-    gateway: Gateway
+    gateway: Gateway | RunsAlready
     route: RouteKind
     found: Discovery
     plan: Plan
@@ -50,14 +45,17 @@ class Prepared(NamedTuple):
 
 
 def _prepared(args: argparse.Namespace, scenario: Scenario, seed: int, nonce: str) -> Prepared:
-    gateway = gateway_of(args.gateway or scenario.gateway)
-    route = routing.get(args.route)
+    gateway = tested.choose(args, scenario)
+    route = routing.get(args.route or (Route.FIXED if isinstance(gateway, RunsAlready) else Route.REWRITE))
     found = gateway.discover(args.config, args.model)
     without_faults = getattr(args, "no_faults", False)
     targets = () if without_faults else resolve(scenario, found.legs)
     if problems := list(route.problems(Planned(gateway, found, targets))):
         raise UsageProblem(problems)
-    return Prepared(scenario, gateway, route, found, make(scenario, found.legs, seed, nonce, without_faults))
+    plan = make(scenario, found.legs, seed, nonce, without_faults)
+    if isinstance(gateway, MakesCalls):
+        plan = replace(plan, arrivals=(), warnings=())  # nobody sends it requests
+    return Prepared(scenario, gateway, route, found, plan)
 
 
 def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> Job:
@@ -114,6 +112,7 @@ def plan_text(args: argparse.Namespace) -> str:
                     {"name": p.name, "start_s": p.start_s, "end_s": p.end_s, "faults": p.faults} for p in plan.phases
                 ],
                 "faults": [{"id": f.id, "kind": f.kind, "legs": f.legs, "selector": f.selector} for f in plan.faults],
+                "upstreams": plane_urls(found.legs, found.ports),
                 "arrivals": len(plan.arrivals),
                 "duration_s": plan.duration_s,
                 "notes": list(prepared.notes),
@@ -121,13 +120,15 @@ def plan_text(args: argparse.Namespace) -> str:
             indent=2,
         )
     lines = [scenario.name, scenario.objective, "", f"{gateway.name}, config {found.config_file}, route {route.name}"]
-    lines.append(f"callers ask for {found.entry_model!r}; the legs, in the order in which the gateway uses them:")
+    asked = "it makes its own calls" if isinstance(gateway, MakesCalls) else f"callers ask for {found.entry_model!r}"
+    lines.append(f"{asked}; the legs, in the order in which it uses them:")
     for leg in found.legs:
         region = f" {leg.region}" if leg.region else ""
         lines.append(
             f"  {leg.role or 'not in the chain':<16} {leg.name:<36} {leg.provider}, {leg.cloud}{region}, {leg.model}"
         )
-    lines += ["", f"{len(plan.arrivals)} requests at {scenario.load.rate_per_s:g}/s over {plan.duration_s:g} s:"]
+    sent = f"{len(plan.arrivals)} requests at {scenario.load.rate_per_s:g}/s over" if plan.arrivals else "no load, for"
+    lines += ["", f"{sent} {plan.duration_s:g} s:"]
     faults = {fault.id: fault for fault in plan.faults}
     for phase in plan.phases:
         lines.append(f"  {phase.start_s:6.1f} s  {phase.name}, {phase.end_s - phase.start_s:g} s{_until(phase)}")

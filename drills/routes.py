@@ -16,3 +16,5 @@ class Route(enum.StrEnum):
     """The config unchanged; a private network in which the providers' host names lead to the planes, and nothing else
     does. Linux.
     """
+    FIXED = "fixed"
+    """A gateway that runs already, its upstreams set to the planes, on ports that its legs file says. Plain HTTP."""

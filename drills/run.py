@@ -14,6 +14,7 @@ import re
 import secrets
 import signal
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ import msgspec
 from drills import __version__
 from drills.address import Address
 from drills.children import Child, ChildLostError
-from drills.client import Callers, Prober
+from drills.client import Prober, clean
 from drills.clock import Clock
+from drills.driving import Drive, Driver, Load, OwnCalls, Surface
 from drills.events import (
     SCHEMA,
     AnyEvent,
@@ -32,33 +34,36 @@ from drills.events import (
     PhaseStarted,
     PlaneTrouble,
     Probe,
+    ProgramEnded,
     RunEnded,
     RunStarted,
     TimelineEnded,
     TimelineStarted,
 )
 from drills.gatewayplane import READY_POLL_S, GatewayPlane, Readiness
-from drills.gateways.base import Discovery, Gateway, Launch
+from drills.gateways.base import Discovery, Entrance, Gateway, Launch, MakesCalls, RunsAlready
 from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
-from drills.load import drive
 from drills.plan import Plan
-from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs
+from drills.planes import FaultPlane, MitmPlane, Shared, ToxiPlane, plane_legs
+from drills.planeurls import plane_urls
 from drills.ports import lasting_port
-from drills.preflight import PAIRS, PROBE_WITHIN_S, check_gateway, check_identity, check_legs
+from drills.preflight import PAIRS, PROBE_WITHIN_S, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
 from drills.routing.base import RouteKind, Scene, Way
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
-from drills.until import Progress
+from drills.until import Answers, Progress
 
 GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
 _SIMULATOR_WITHIN_S = 20.0
 _READY_POLL_WITHIN_S = 2.0
 _ERROR = re.compile(r"[\w.]*(?:Error|Exception): .")
+_LAST_LINES = 5
+"""Of an application's output, for whoever wants to know why it ended."""
 _LEAD_S = 0.25
 """From the end of the preflight to the start of the timeline."""
 
@@ -73,7 +78,7 @@ class Job:
     scenario: Scenario
     found: Discovery
     plan: Plan
-    gateway: Gateway
+    gateway: Gateway | RunsAlready
     gateway_version: str
     route: RouteKind
     seed: int
@@ -83,6 +88,16 @@ class Job:
     """What a person should know before they read anything else."""
     toxiproxy: str = ""
     """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
+
+    @property
+    def application(self) -> MakesCalls | None:
+        """The application that makes the calls, if one does: its requests are inferred."""
+        return self.gateway if isinstance(self.gateway, MakesCalls) else None
+
+    @property
+    def upstreams(self) -> dict[str, str]:
+        """By leg, what a gateway that runs already has to call."""
+        return plane_urls(self.found.legs, self.found.ports)
 
 
 class RunInterrupted(Exception):
@@ -101,6 +116,9 @@ class _Run:
         self._work: asyncio.Task[None] | None = None
         self._stopped = ""
         self._progress: Progress | None = None
+        self._answers = Answers(inferred=job.application is not None)
+        self._driver: Driver | None = None
+        self._said: deque[str] = deque(maxlen=_LAST_LINES)
         self._news = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -113,9 +131,12 @@ class _Run:
             if self._work is not None:
                 self._work.cancel()
             return
-        if self._progress is not None:
-            self._progress.take(event)
+        done = self._answers.of(event)
+        if done is not None and self._progress is not None:
+            self._progress.take(done)
             self._news.set()
+        if self._driver is not None:
+            self._driver.take(event)
         self._observe(event)
 
     async def run(self) -> None:
@@ -166,6 +187,9 @@ class _Run:
             deadline_s=job.scenario.load.deadline_s,
             slow_s=job.scenario.load.slow_s,
             proofs=True,
+            inferred=job.application is not None,
+            upstreams=job.upstreams,
+            health=job.application.health if job.application is not None else "",
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
@@ -193,15 +217,17 @@ class _Run:
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
             planes["process"] = gateway
-        launch = await stack.enter_async_context(way.open(ports))
-        await self._start_gateway(stack, launch, scene.private, gateway, ground)
-        callers = Callers(launch, job.found.entry_model, clock, ground)
-        stack.push_async_callback(callers.close)
+        entrance = await stack.enter_async_context(way.open(ports))
+        await self._start_gateway(stack, entrance, scene.private, gateway, ground)
+        driver = self._driver = self._make_driver(entrance, ground)
+        stack.push_async_callback(driver.aclose)
         reach = way.reach(ports)
         straight = {name: Address(port) for name, port in direct.items()}
         prober = Prober(clock, PROBE_WITHIN_S, reach.authority, reach.ground)
         stack.push_async_callback(prober.aclose)
-        self._say("checking that every leg and the gateway are healthy")
+        self._say(
+            f"checking that every leg and {'the gateway' if job.application is None else 'the application'} are well"
+        )
         probes: list[Probe] = []
 
         def keep(probe: Probe) -> None:
@@ -212,7 +238,7 @@ class _Run:
         of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
         signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
         await check_identity(prober, signed_in, straight, reach.addresses, keep, pairs=PAIRS)
-        await check_gateway(callers, clock, keep)
+        await driver.check(keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
             return
@@ -222,7 +248,7 @@ class _Run:
         stack.push_async_callback(prover.aclose)
         prover.healthy(job.plan.faults, probes)
         losses = [way.lost, *(one.lost for one in planes.values())]
-        await self._timeline(planes, callers, prover, losses)
+        await self._timeline(planes, driver, prover, losses)
         if not any(lost.is_set() for lost in losses):
             await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
             await check_identity(prober, signed_in, straight, reach.addresses, self.emit, pairs=1)
@@ -234,7 +260,8 @@ class _Run:
         job, clock = self._job, self._clock
         wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
         legs = plane_legs(job.found.legs, direct, way.certificates(), way.stands(), wired)
-        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, secret, ground)
+        shared = Shared(secret, secrets.token_hex(32) if job.application is not None else "")
+        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, shared, ground)
         stack.push_async_callback(plane.end)
         if not wired:
             return {"mitm": plane}, dict(plane.ports)
@@ -259,11 +286,24 @@ class _Run:
         finally:
             await child.end()
 
+    def _make_driver(self, entrance: Entrance, ground: Ground) -> Driver:
+        """Who makes the requests."""
+        job = self._job
+        if job.application is not None:
+            return OwnCalls(job.application, job.gateway.name, job.plan, Surface(self._clock, self.emit, ground))
+        what = Drive(job.scenario, job.plan, job.found.entry_model, job.upstreams)
+        return Load(what, entrance, Surface(self._clock, self.emit, ground))
+
     async def _start_gateway(
-        self, stack: contextlib.AsyncExitStack, launch: Launch, private: Path, plane: GatewayPlane, ground: Ground
+        self, stack: contextlib.AsyncExitStack, launch: Entrance, private: Path, plane: GatewayPlane, ground: Ground
     ) -> None:
+        """Start the gateway, unless it runs already, and wait until it is ready."""
         job = self._job
         self._redactor.learn(launch.secrets)
+        readiness = self._readiness(stack, launch, ground)
+        if not isinstance(launch, Launch):
+            await self._until_ready(readiness, asyncio.Event())
+            return
         self._say(f"starting {job.gateway.name} {job.gateway_version}")
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="starting"))
         keep = Keep(
@@ -274,10 +314,6 @@ class _Run:
             files=launch.files,
             blobs=launch.blobs,
         )
-        watch = Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)
-        stack.push_async_callback(watch.aclose)
-        ready_url = launch.base_url + launch.ready_path
-        readiness = Readiness(lambda: watch.answers(ready_url, launch.ready_status), launch.start_timeout_s)
         child = await plane.start(job.gateway.name, keep, readiness, ground)
         stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
@@ -285,19 +321,46 @@ class _Run:
         def on_end(_last_words: str) -> None:
             ended.set()
             self.emit(GatewayLine(at_s=self._clock.now_s(), what="died", detail=f"exit code {child.returncode}"))
+            if job.application is not None:
+                self.emit(self._program_ended(child, asked=False))
 
         child.listen(self._write_log, on_end)
         await self._until_ready(readiness, ended)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
 
+    def _readiness(self, stack: contextlib.AsyncExitStack, launch: Entrance, ground: Ground) -> Readiness:
+        """How the gateway is asked whether it is ready. One that says so nowhere is taken for ready when it runs."""
+        watch = Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)
+        stack.push_async_callback(watch.aclose)
+
+        async def ask() -> bool:
+            return not launch.ready_path or await watch.answers(
+                launch.base_url + launch.ready_path, launch.ready_status
+            )
+
+        return Readiness(ask, launch.start_timeout_s)
+
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
+        by_itself = not child.alive
+        self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopping"))
         await plane.end()
         await child.end()
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="stopped"))
+        if self._job.application is not None and not by_itself:
+            self.emit(self._program_ended(child, asked=True))
+
+    def _program_ended(self, child: Child, *, asked: bool) -> ProgramEnded:
+        code = child.returncode or 0
+        return ProgramEnded(
+            at_s=self._clock.now_s(), code=code if code >= 0 else 128 - code, asked=asked, said=tuple(self._said)
+        )
 
     def _write_log(self, line: bytes) -> None:
-        self._log.write(self._redactor.clean(line.decode(errors="replace")))
+        text = self._redactor.clean(line.decode(errors="replace"))
+        self._log.write(text)
         self._log.flush()
+        if said := clean(text):
+            self._said.append(said)
 
     async def _until_ready(self, readiness: Readiness, ended: asyncio.Event) -> None:
         until_s = self._clock.now_s() + readiness.within_s
@@ -318,17 +381,13 @@ class _Run:
         return (errors or said or ["it said nothing"])[-1][:500]
 
     async def _timeline(
-        self, planes: Mapping[str, FaultPlane], callers: Callers, prover: Prover, losses: Sequence[asyncio.Event]
+        self, planes: Mapping[str, FaultPlane], driver: Driver, prover: Prover, losses: Sequence[asyncio.Event]
     ) -> None:
-        job, clock = self._job, self._clock
-        start_s = clock.now_s() + _LEAD_S
+        start_s = self._clock.now_s() + _LEAD_S
         self.emit(TimelineStarted(at_s=start_s))
-        over = self._over if any(phase.until is not None for phase in job.plan.phases) else None
-        load = asyncio.create_task(
-            drive(callers, job.plan.arrivals, start_s, job.scenario.load.deadline_s, self.emit, over)
-        )
+        load = asyncio.create_task(driver.drive(start_s, self._over))
         lost = asyncio.create_task(_any_of(losses))
-        steps = asyncio.create_task(self._steps(planes, prover, start_s))
+        steps = asyncio.create_task(self._steps(planes, driver, prover, start_s))
         try:
             await asyncio.wait({steps, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
@@ -342,12 +401,14 @@ class _Run:
                 task.cancel()
             await asyncio.gather(load, lost, steps, return_exceptions=True)
 
-    async def _steps(self, planes: Mapping[str, FaultPlane], prover: Prover, start_s: float) -> None:
+    async def _steps(self, planes: Mapping[str, FaultPlane], driver: Driver, prover: Prover, start_s: float) -> None:
         faults = {fault.id: fault for fault in self._job.plan.faults}
         phases = {phase.name: phase for phase in self._job.plan.phases}
         early_s = 0.0
         for step in self._job.plan.steps:
-            early_s += await self._wait(start_s + step.at_s - early_s, prover)
+            early_s += await self._wait(start_s + step.at_s - early_s, driver, prover)
+            if driver.idle:
+                break
             if step.action == "phase":
                 started = PhaseStarted(phase=step.name, at_s=self._clock.now_s())
                 self.emit(started)
@@ -363,16 +424,16 @@ class _Run:
                 prover.ends(fault)
                 await planes[fault.plane].clear(step.name)
                 prover.ended(fault)
-        await self._wait(start_s + self._job.plan.duration_s - early_s, prover)
+        await self._wait(start_s + self._job.plan.duration_s - early_s, driver, prover)
         self.emit(TimelineEnded(at_s=self._clock.now_s()))
         self._over.set()
         await asyncio.gather(prover.settled(), *(plane.settled() for plane in planes.values()))
 
-    async def _wait(self, due_s: float, prover: Prover) -> float:
+    async def _wait(self, due_s: float, driver: Driver, prover: Prover) -> float:
         """Wait for a time of the plan, or for the condition that ends the phase; how much earlier that was."""
         progress = self._progress
-        if progress is None:
-            await self._clock.sleep_until(due_s)
+        if progress is None or driver.idle:
+            await driver.sleep_until(due_s)
             return 0.0
         while (left_s := due_s - self._clock.now_s()) > 0:
             self._news.clear()

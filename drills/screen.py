@@ -14,15 +14,19 @@ from drills.events import (
     AnyEvent,
     ArrivalDone,
     ArrivalSent,
+    AttemptReceived,
     FaultCleared,
     FaultEffective,
     FaultSwitched,
     PhaseStarted,
     PlaneTrouble,
+    ProgramEnded,
     RunStarted,
     TimelineStarted,
 )
+from drills.inferred import is_call
 from drills.outcomes import Outcome, outcome_of
+from drills.until import Answers
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -43,42 +47,56 @@ class Tally:
         self.sent = 0
         self.outcomes: Counter[Outcome] = Counter()
         self.faults: list[str] = []
+        self._answers = Answers(inferred=False)
         self._recent: deque[ArrivalDone] = deque()
         self._recent_sent: deque[float] = deque()
 
     def take(self, event: AnyEvent) -> str:
         """Count an event; the line that is worth saying about it, if any."""
+        self._count(event)
+        line = ""
         match event:
             case RunStarted():
                 self.head = event
+                self._answers = Answers(inferred=event.inferred)
             case TimelineStarted():
                 self.timeline_s = event.at_s
             case PhaseStarted():
                 self.phase = event.phase
-                return f"phase {event.phase}"
-            case ArrivalSent():
-                self.sent += 1
-                self.now_s = event.sent_s
-                self._recent_sent.append(event.sent_s)
-            case ArrivalDone():
-                self.outcomes[outcome_of(event)] += 1
-                self.now_s = max(self.now_s, event.done_s)
-                self._recent.append(event)
+                line = f"phase {event.phase}"
+            case ProgramEnded() if not event.asked:
+                line = f"the application ended by itself with exit code {event.code}"
             case FaultEffective():
                 self.faults.append(event.fault)
-                return f"fault {event.fault} is on ({', '.join(event.legs) or 'the gateway'})"
+                line = f"fault {event.fault} is on ({', '.join(event.legs) or 'the gateway'})"
             case FaultCleared():
                 self.faults = [fault for fault in self.faults if fault != event.fault]
-                return f"fault {event.fault} is cleared"
+                line = f"fault {event.fault} is cleared"
             case FaultSwitched():
                 self.faults = [fault for fault in self.faults if fault != event.fault]
                 self.faults += [event.fault] if event.on else []
-                return f"fault {event.fault} is {'on again' if event.on else 'off for now'}"
+                line = f"fault {event.fault} is {'on again' if event.on else 'off for now'}"
             case PlaneTrouble():
-                return f"trouble: {event.what}"
+                line = f"trouble: {event.what}"
             case _:
                 pass
-        return ""
+        return line
+
+    def _count(self, event: AnyEvent) -> None:
+        """Count requests and answers; of an application that makes its own calls, these."""
+        if isinstance(event, ArrivalSent):
+            self._sent(event.sent_s)
+        elif isinstance(event, AttemptReceived) and self.head is not None and self.head.inferred and is_call(event):
+            self._sent(event.received_s)
+        if (done := self._answers.of(event)) is not None:
+            self.outcomes[outcome_of(done)] += 1
+            self.now_s = max(self.now_s, done.done_s)
+            self._recent.append(done)
+
+    def _sent(self, at_s: float) -> None:
+        self.sent += 1
+        self.now_s = at_s
+        self._recent_sent.append(at_s)
 
     @property
     def offset_s(self) -> float:

@@ -27,6 +27,8 @@ _MAX_BODY_BYTES = 32 * 1024 * 1024
 _KEEPALIVE_S = 24 * 3600.0
 """An idle connection is never closed from here: a gateway must not see failures that no fault caused."""
 _BACKLOG = 1024
+_UNMARKED = "This answer was made up for a failover drill by the leg"
+"""What a request without a mark is answered: about as long as an answer to one with a mark."""
 
 
 class SimulatedLeg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +102,7 @@ class LegServer:
     def _words(self, call: Call) -> tuple[str, ...]:
         mark = find_mark(call.text)
         if mark is None:
-            return ("no-mark ", "from ", self._leg.name)
+            return (*(f"{word} " for word in _UNMARKED.split()), self._leg.name)
         return tuple(answer_words(mark, self._leg.name))
 
     async def _stream(self, request: web.BaseRequest, reply: StreamReply, began_s: float) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from drills.events import FaultEffective
 from drills.ledger import FaultRecord, Ledger
-from drills.outage import client_outage
+from drills.outage import Asked, client_outage, ended
 from drills.outcomes import Outcome
 from drills.request import Request
 from drills.result import Switchover
@@ -71,6 +71,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     touched = [a.received_s for a in met if a.received_s >= onset_s]
     touched += fault.traces_s
     to = Counter(r.served_by for r in rescued).most_common(1)
+    asked = with_its_end(ledger, own, onset_s, end_s)
     return Switchover(
         fault=fault.plan.id,
         from_=before,
@@ -82,7 +83,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         switchover_s=None if first_success_s is None else first_success_s - onset_s,
         recovery_s=None if upper_s is None else upper_s - onset_s,
         resolution_s=None if upper_s is None else upper_s - lower_s,
-        client_outage_s=client_outage(own, onset_s, end_s, 1 / ledger.header.rate_per_s),
+        client_outage_s=client_outage(asked, onset_s, end_s, 1 / ledger.header.rate_per_s),
         avoidance_s=avoidance_s,
         detour_p50_s=statistics.median(detours) if detours else None,
         detour_max_s=max(detours) if detours else None,
@@ -94,6 +95,11 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         reasons=reasons,
         evidence=tuple(r.seq for r in window if not r.good)[:50],
     )
+
+
+def with_its_end(ledger: Ledger, requests: Sequence[Request], start_s: float, end_s: float) -> list[Asked]:
+    """These requests, and what an application that ended with an error comes to in [start, end)."""
+    return sorted([*requests, *ended(ledger.died_s, start_s, end_s)], key=lambda one: one.due_s)
 
 
 def window_end_s(ledger: Ledger, fault: FaultRecord) -> float:

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from drills.events import AnyEvent, ArrivalDone, UntilAnswered
+from drills.events import AnyEvent, ArrivalDone, AttemptDone, AttemptReceived, UntilAnswered
+from drills.inferred import answer, is_call
 from drills.outcomes import Outcome, outcome_of
+
+
+class Answers:
+    """The answers that callers got. An application that makes its own calls tells of none: its attempts do."""
+
+    def __init__(self, *, inferred: bool) -> None:
+        self._inferred = inferred
+        self._calls: dict[int, AttemptReceived] = {}
+
+    def of(self, event: AnyEvent) -> ArrivalDone | None:
+        """The answer of which an event tells, if it does."""
+        if self._inferred and isinstance(event, AttemptReceived) and is_call(event):
+            self._calls[event.attempt] = event
+        elif isinstance(event, AttemptDone) and (call := self._calls.pop(event.attempt, None)) is not None:
+            return answer(call, event)
+        return event if isinstance(event, ArrivalDone) else None
 
 
 class Progress:
@@ -19,12 +36,7 @@ class Progress:
         """Whether the condition holds. Once it does, it goes on holding."""
         return self.requests >= self._until.requests
 
-    def take(self, event: AnyEvent) -> None:
-        """Count an event: a whole answer of one of the legs, given since the phase began."""
-        if (
-            isinstance(event, ArrivalDone)
-            and event.done_s >= self._since_s
-            and outcome_of(event) is Outcome.OK
-            and event.legs[0] in self._until.legs
-        ):
+    def take(self, done: ArrivalDone) -> None:
+        """Count an answer: a whole one of one of the legs, given since the phase began."""
+        if done.done_s >= self._since_s and outcome_of(done) is Outcome.OK and done.legs[0] in self._until.legs:
             self.requests += 1

@@ -13,8 +13,8 @@ import pytest
 from drills.gateways.base import Discovery, Launch
 from drills.gateways.command import load
 from drills.legs import Leg
-from drills.prepare import gateway_of
 from drills.problems import UsageProblem
+from drills.tested import gateway_of
 
 FULL = """\
 name: my-gateway

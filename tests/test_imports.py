@@ -37,25 +37,13 @@ RUNNER = {
     "drills.authority",
     "drills.trust",
     "drills.ports",
+    "drills.driving",
+    "drills.tested",
 }
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
-    *(
-        "marks",
-        "touched",
-        "legs",
-        "plan",
-        "outcomes",
-        "ledger",
-        "request",
-        "inferred",
-        "switchover",
-        "failback",
-        "outage",
-        "measure",
-        "verdict",
-        "result",
-    ),
+    *("marks", "touched", "legs", "plan", "outcomes", "ledger", "request", "inferred", "switchover", "failback"),
+    *("outage", "measure", "verdict", "result", "planeurls", "unmarked"),
     *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
 )
 

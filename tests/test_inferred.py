@@ -1,9 +1,9 @@
 """Which calls of an application are one request: literal calls in, requests out. No application, no clock.
 
 A call is written `p:text 1-1.1 how`: on leg p (then s, then t), with that text, from 1 s to 1.1 s. How it ended: `ok`
-(a whole answer), `503` (the fault answered), `left` (the application gave up waiting), `open` (it has not ended). `+1`
-at the end: the SDK said that it is its first retry; `+0`: that it is a first try. `@7`: its local port. A connect that
-hung is `~p 1-3`, gone at 3 s and seen for the last time 0.1 s before.
+(a whole answer), `503` (the fault answered), `left` (the application gave up waiting), `open` (it has not ended). At
+the end, `+1`: the SDK said that it is its first retry, `+0`: that it is a first try, `@7`: its local port. A connect
+that hung is `~p 1-3`, gone at 3 s and seen for the last time 0.1 s before.
 
 A request is written `1-1.2 s ps`: due at 1 s, ended at 1.2 s, answered by s after attempts on p and s. `-`: by nobody.
 `~`: a connect that hung was a part of it. `?`: its end was not seen, `late`: it ended after the deadline.

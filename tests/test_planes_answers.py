@@ -185,6 +185,9 @@ def test_degraded_text_without_a_mark_does_nothing(rig: Bench) -> None:
         probe = caller.dialect.probe("gpt-4o", "hello", stream=False)
         url = f"http://127.0.0.1:{caller.port}{probe.path}"
         answer = httpx.post(url, content=probe.body, headers=dict(probe.headers), trust_env=False)
-        assert answer.json()["choices"][0]["message"]["content"] == "no-mark from openai"
+        assert (
+            answer.json()["choices"][0]["message"]["content"]
+            == "This answer was made up for a failover drill by the leg openai"
+        )
         done = rig.plane.wait_for(AttemptDone, lambda event: event in rig.plane.all(AttemptDone)[before:])
         assert fault not in done.faults

@@ -105,7 +105,8 @@ def test_what_is_no_marked_model_call() -> None:
         port = ports["leg-openai"]
         chat = json.dumps({"model": "x", "messages": [{"role": "user", "content": "hello"}]}).encode()
         status, body = ask(port, "POST", "/v1/chat/completions", chat)
-        assert (status, providers.get("openai").read(stream=False, body=body)) == (200, "no-mark from leg-openai")
+        said = providers.get("openai").read(stream=False, body=body)
+        assert (status, said) == (200, "This answer was made up for a failover drill by the leg leg-openai")
         assert ask(port, "POST", "/v1/chat/completions", b"{")[0] == 400
         assert ask(port, "GET", "/nothing")[0] == 404
         assert ask(port, "GET", "/v1/models")[0] == 200

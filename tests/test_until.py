@@ -18,6 +18,9 @@ from drills.events import (
     ArrivalDone,
     ArrivalNotStarted,
     ArrivalSent,
+    AttemptDone,
+    AttemptReceived,
+    AttemptResult,
     Ending,
     PhasePlan,
     PhaseStarted,
@@ -31,7 +34,7 @@ from drills.problems import UsageProblem
 from drills.result import Result, Verdict
 from drills.scenario import Answered, Until
 from drills.targets import resolve
-from drills.until import Progress
+from drills.until import Answers, Progress
 from drills.verdict import judge
 
 
@@ -68,12 +71,30 @@ COUNTED: list[tuple[AnyEvent, int]] = [
 def test_what_is_counted(event: AnyEvent, counted: int) -> None:
     """Whole answers of these legs since the phase began."""
     progress = Progress(UntilAnswered(legs=("a", "b"), requests=2), 10.0)
-    progress.take(event)
+    if (done := Answers(inferred=False).of(event)) is not None:
+        progress.take(done)
     assert progress.requests == counted
     assert not progress.reached
     progress.take(answer("a", 12.0))
     progress.take(answer("a", 12.1))
     assert progress.reached
+
+
+def test_an_application_s_answers_are_those_of_its_attempts() -> None:
+    """Nobody tells of its callers' requests; a call of a gateway without a mark is no caller's."""
+    seen = AttemptReceived(
+        attempt=1, leg="a", id="", surface="model", operation="chat", model="m", stream=False, received_s=11.0
+    )
+    done = AttemptDone(attempt=1, answered_s=11.1, done_s=11.2, status=200, result=AttemptResult.ANSWERED, faults=())
+    answers = Answers(inferred=True)
+    assert answers.of(seen) is None
+    found = answers.of(done)
+    assert found is not None
+    progress = Progress(UntilAnswered(legs=("a",), requests=1), 10.0)
+    progress.take(found)
+    assert progress.reached
+    told = Answers(inferred=False)
+    assert (told.of(seen), told.of(done)) == (None, None)
 
 
 UNTIL = "  - {phase: outage, for: 5s, until: {answered: {role: secondary, requests: 50}}}\n  - {phase: rest, for: 5s}\n"

@@ -32,7 +32,7 @@ def _judge(measured: Measured) -> CheckPart:
     observed = "; ".join(
         f"{fault.id}: "
         + (_touched(measured, fault) if fault.effective_s is not None else "never became effective")
-        + (", the gateway was stuck on an earlier fault" if _stuck_before(measured, fault) else "")
+        + (f", {_stuck_before(measured, fault)}" if _stuck_before(measured, fault) else "")
         + ("" if _served(measured, fault) else ", none of its legs gave an answer just before")
         for fault in measured.faults
     )
@@ -89,16 +89,20 @@ def _served(measured: Measured, fault: FaultPart) -> bool:
     return any(found.fault == fault.id and found.from_ in fault.legs for found in measured.switchovers)
 
 
-def _stuck_before(measured: Measured, fault: FaultPart) -> bool:
-    """Whether the gateway never came to the fault's legs because an earlier fault, still on, held it.
+def _stuck_before(measured: Measured, fault: FaultPart) -> str:
+    """Why the gateway never came to the fault's legs, when an earlier fault that is still on held it; else empty.
 
-    No other leg answered while that one was on: the failed switchover is then what the drill has shown.
+    No other leg answered while that one was on: the failed switchover is then what the drill has shown. So is an
+    application that an earlier fault had ended.
     """
-    if not fault.legs:
-        return False  # a fault on the gateway itself needs no way through the gateway
     onset_s = fault.effective_s or 0.0
+    died_s = measured.ledger.died_s
+    if died_s is not None and died_s <= onset_s:
+        return "the application had ended before"
+    if not fault.legs:
+        return ""  # a fault on the gateway itself needs no way through the gateway
     never = {found.fault for found in measured.switchovers if found.first_success_s is None}
-    return any(
+    stuck = any(
         other.id in never
         and other.touched_requests > 0
         and other.effective_s is not None
@@ -106,6 +110,7 @@ def _stuck_before(measured: Measured, fault: FaultPart) -> bool:
         and (other.cleared_s is None or other.cleared_s > onset_s)
         for other in measured.faults
     )
+    return "the gateway was stuck on an earlier fault" if stuck else ""
 
 
 CHECK = Check(_NAME, 10, _judge)

@@ -28,6 +28,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     past_proxies: what in the config would lead out of this machine past any proxy (a database), or past the drill's.
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
     asked: what `--model` said, for an adapter that cannot tell it from `entry_model`.
+    ports: by leg, the loopback port at which the gateway calls it, where that is fixed and not the drill's to choose.
     """
 
     legs: tuple[Leg, ...]
@@ -40,15 +41,15 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     past_proxies: tuple[Problem, ...] = ()
     own_checks: bool = False
     asked: str = ""
+    ports: dict[str, int] = {}
 
 
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """How to start the gateway. `env` is the whole environment. Paths are absolute.
+class Entrance(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a gateway is, and how callers talk to it.
 
-    files, blobs: private files (path -> content, as text or as bytes) that the runner writes with mode 0600 into the
-    run's private folder before the start and deletes after it. ready_path: a GET of it is answered with `ready_status`
-    when the gateway is ready. chat_path: where the load posts OpenAI chat completions. request_headers: sent with each
-    request of the load (credentials).
+    ready_path: a GET of it is answered with `ready_status` when the gateway is ready; empty when nothing says so.
+    chat_path: where the load posts OpenAI chat completions. request_headers: sent with each request of the load
+    (credentials).
     request_fields: more fields of each request's body, as JSON by key, for a gateway that takes its order from there.
     claim_header: the response header in which the gateway names the leg that served, if it has one; a cross-check.
     claims: what that header says -> the leg's name; what is not in here counts as it stands.
@@ -57,22 +58,31 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     secrets: values that must never be written anywhere.
     """
 
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    cwd: str
     base_url: str
     ready_path: str
     chat_path: str
     request_headers: tuple[tuple[str, str], ...]
     request_fields: dict[str, str] = msgspec.field(default_factory=dict)
-    files: dict[str, str] = msgspec.field(default_factory=dict)
-    blobs: dict[str, bytes] = msgspec.field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claim_header: str = ""
     claims: dict[str, str] = msgspec.field(default_factory=dict)
     done_mark: bool = True
     start_timeout_s: float = 60.0
     ready_status: int = 200
+
+
+class Launch(Entrance, frozen=True, kw_only=True):
+    """How to start the gateway. `env` is the whole environment. Paths are absolute.
+
+    files, blobs: private files (path -> content, as text or as bytes) that the runner writes with mode 0600 into the
+    run's private folder before the start and deletes after it.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    blobs: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
 class Progress(Protocol):
@@ -82,8 +92,8 @@ class Progress(Protocol):
         """Say one line."""
 
 
-class Gateway(Protocol):
-    """An adapter to one kind of gateway."""
+class Tested(Protocol):
+    """What every adapter can do, to whatever is under test."""
 
     name: str
 
@@ -99,10 +109,35 @@ class Gateway(Protocol):
         Raises `UsageProblem` with one clear message when it cannot be had.
         """
 
+
+class Gateway(Tested, Protocol):
+    """An adapter to one kind of gateway, which the drill starts and stops."""
+
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """How to start the gateway on a loopback port with every leg's base URL replaced by `leg_urls[leg.name]`
         (scheme, host and port only). The user's config stays untouched; the private copy is in `Launch.files`.
         """
+
+
+@runtime_checkable
+class RunsAlready(Tested, Protocol):
+    """A gateway that somebody else started. Nothing of it is started or stopped, so no fault can be on it itself.
+
+    Its upstreams must point at the planes; `Discovery.ports` says where these listen for its legs.
+    """
+
+    def entrance(self) -> Entrance:
+        """Where it is."""
+
+
+@runtime_checkable
+class MakesCalls(Protocol):
+    """The ability to make calls of its own: an application, to which nobody sends requests. Its requests are inferred
+    from its calls, and its `Launch` has neither address nor paths.
+    """
+
+    health: str
+    """A URL that answers 200 while the application is well; empty when there is none."""
 
 
 @runtime_checkable

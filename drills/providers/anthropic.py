@@ -35,6 +35,7 @@ from drills.providers.bodies import (
     unreadable,
     words_in,
 )
+from drills.providers.client import Client
 
 VERSION = "2026-10-21"
 MODELS = ("claude-sonnet-5", "claude-sonnet-4-5", "claude-haiku-4-5")
@@ -112,6 +113,14 @@ class Anthropic:
     """Dialect of api.anthropic.com: any `anthropic-version`, `x-api-key` or Bearer, under any path prefix."""
 
     name = "anthropic"
+    client = Client(
+        urls=(("ANTHROPIC_BASE_URL", ""),),
+        dummies=(("ANTHROPIC_API_KEY", "sk-ant-drill"),),
+        cloud="anthropic",
+        vendor="anthropic",
+        model="claude-sonnet-4-5",
+        hosts=("api.anthropic.com",),
+    )
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """Messages, token counts and model lists; anything else is an unknown path."""

@@ -13,6 +13,7 @@ from drills.providers import openai, sse
 from drills.providers.base import Call, ErrorKind, Headers, ProbeRequest, Provider, Reply, StreamReply
 from drills.providers.bodies import JSON_TYPE, UNREADABLE, Json, decoded, dump, json_reply, seconds, split_target
 from drills.providers.chat_completions import Additions
+from drills.providers.client import Client
 
 API_VERSION = "2024-10-21"
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
@@ -124,6 +125,15 @@ class Azure:
     """Dialect of Azure OpenAI: deployments with an `api-version`, and the `/openai/v1` surface without one."""
 
     name = "azure"
+    client = Client(
+        urls=(("AZURE_OPENAI_ENDPOINT", ""),),
+        dummies=(("AZURE_OPENAI_API_KEY", "drill"),),
+        defaults=(("OPENAI_API_VERSION", API_VERSION),),
+        cloud="azure",
+        vendor="openai",
+        model="gpt-4o",
+        hosts=(),
+    )
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """As OpenAI; the deployment in the path is the model."""

@@ -12,6 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from drills.providers.client import Client
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -91,6 +93,7 @@ class Provider(Protocol):
     """One vendor's wire dialect. Implementations are stateless."""
 
     name: str
+    client: Client
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """Read a request. `target` is the raw request target (path and query, still percent-encoded).

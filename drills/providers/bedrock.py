@@ -34,6 +34,7 @@ from drills.providers.bodies import (
     unreadable,
     words_in,
 )
+from drills.providers.client import Client
 
 CONVERSE, CONVERSE_STREAM = "converse", "converse-stream"
 INVOKE, INVOKE_STREAM = "invoke", "invoke-with-response-stream"
@@ -124,6 +125,16 @@ class Bedrock:
     """Dialect of bedrock-runtime under any path prefix; SigV4 or Bearer, neither is checked."""
 
     name = "bedrock"
+    client = Client(
+        urls=(("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""), ("ANTHROPIC_BEDROCK_BASE_URL", "")),
+        dummies=(("AWS_ACCESS_KEY_ID", "AKIADRILL"), ("AWS_SECRET_ACCESS_KEY", "drill")),
+        defaults=(("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1")),
+        cloud="aws",
+        vendor="anthropic",
+        model="us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        region=("AWS_REGION", "AWS_DEFAULT_REGION"),
+        hosts=("bedrock-runtime.{region}.amazonaws.com",),
+    )
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """Converse and InvokeModel; anything else is an unknown path.

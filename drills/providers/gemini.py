@@ -34,6 +34,7 @@ from drills.providers.bodies import (
     unreadable,
     words_in,
 )
+from drills.providers.client import Client
 
 MODELS = ("gemini-2.5-pro", "gemini-2.5-flash", "gemini-3-pro")
 GENERATE, STREAM, STREAM_ARRAY = "generateContent", "streamGenerateContent", "streamGenerateContent:array"
@@ -158,6 +159,14 @@ class Gemini:
     """Dialect of generativelanguage.googleapis.com: v1, v1beta or no version, under any path prefix."""
 
     name = "gemini"
+    client = Client(
+        urls=(("GOOGLE_GEMINI_BASE_URL", ""),),
+        dummies=(("GOOGLE_API_KEY", "AIza-drill"), ("GEMINI_API_KEY", "AIza-drill")),
+        cloud="gcp",
+        vendor="google",
+        model="gemini-2.5-pro",
+        hosts=("generativelanguage.googleapis.com",),
+    )
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """Generation, token counts and model lists; anything else is an unknown path."""

@@ -29,6 +29,7 @@ from drills.providers.bodies import (
     unknown,
 )
 from drills.providers.chat_completions import DONE, Additions
+from drills.providers.client import Client
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1")
 PATH = re.compile(r"(?:^|/)(chat/completions|responses|models(?:/([^/]+))?)$")
@@ -143,6 +144,15 @@ class OpenAI:
     """Dialect of api.openai.com under any path prefix."""
 
     name = "openai"
+    client = Client(
+        base_path="/v1",
+        urls=(("OPENAI_BASE_URL", "/v1"),),
+        dummies=(("OPENAI_API_KEY", "sk-drill"),),
+        cloud="openai",
+        vendor="openai",
+        model="gpt-4o",
+        hosts=("api.openai.com",),
+    )
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """Chat completions, Responses and model lists; anything else is an unknown path."""

@@ -26,6 +26,7 @@ from drills.providers.bodies import (
     text_in,
     unknown,
 )
+from drills.providers.client import Client
 from drills.providers.gemini import Row
 
 IDENTITY = "token"
@@ -123,6 +124,22 @@ class Vertex:
     """Dialect of *-aiplatform.googleapis.com and of oauth2.googleapis.com, under any path prefix."""
 
     name = "vertex"
+    client = Client(
+        urls=(("GOOGLE_VERTEX_BASE_URL", ""), ("ANTHROPIC_VERTEX_BASE_URL", "/v1")),
+        dummies=(),
+        defaults=(
+            ("GOOGLE_CLOUD_PROJECT", "drill"),
+            ("ANTHROPIC_VERTEX_PROJECT_ID", "drill"),
+            ("GOOGLE_CLOUD_LOCATION", "us-central1"),
+            ("CLOUD_ML_REGION", "us-central1"),
+        ),
+        account="GOOGLE_APPLICATION_CREDENTIALS",
+        cloud="gcp",
+        vendor="google",
+        model="gemini-2.5-pro",
+        region=("GOOGLE_CLOUD_LOCATION", "CLOUD_ML_REGION"),
+        hosts=("{region}-aiplatform.googleapis.com", "oauth2.googleapis.com"),
+    )
 
     def recognise(self, method: str, target: str, headers: Headers, body: bytes) -> Call:
         """Content methods, raw predictions and tokens; anything else is an unknown path. The region is the location."""

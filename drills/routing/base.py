@@ -17,7 +17,7 @@ from typing import Protocol
 from drills.address import Reach
 from drills.clock import Clock
 from drills.events import AnyEvent
-from drills.gateways.base import Discovery, Gateway, Launch
+from drills.gateways.base import Discovery, Entrance, Gateway, RunsAlready
 from drills.ground import OUTSIDE, Ground, Stand
 from drills.problems import Problem
 from drills.routes import Route
@@ -34,7 +34,7 @@ Certificates = Mapping[str, dict[Certificate, Pem]]
 class Planned:
     """What a route is asked about before anything is started."""
 
-    gateway: Gateway
+    gateway: Gateway | RunsAlready
     found: Discovery
     targets: Targets
 
@@ -47,7 +47,7 @@ class Scene:
     makes it before the gateway starts, writes `Launch.files` into it and deletes it, also when the run was killed.
     """
 
-    gateway: Gateway
+    gateway: Gateway | RunsAlready
     found: Discovery
     port: int
     private: Path
@@ -64,9 +64,7 @@ class Way(Protocol):
         """Where every process of the run lives. The first to be entered and the last to be left."""
 
     def stands(self) -> Mapping[str, Stand]:
-        """Where each leg stands in a private network; empty where any loopback port will do. Asked before the planes
-        start.
-        """
+        """Where each leg stands; empty where any loopback port will do. Asked before the planes start."""
 
     def certificates(self) -> Certificates:
         """What the legs may show in TLS handshakes. Asked before the planes start."""
@@ -74,9 +72,9 @@ class Way(Protocol):
     def reach(self, ports: Mapping[str, int]) -> Reach:
         """How the drill's own probes reach each leg, at its loopback port, as the gateway's requests do."""
 
-    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Launch]:
-        """Lead to each leg's loopback port whatever the gateway sends to the leg: in the context, all that `Launch`
-        needs is there. Left when the gateway has ended. The load goes to `Launch.base_url`.
+    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
+        """Lead to each leg's loopback port whatever the gateway sends to the leg: in the context, all that its `Launch`
+        needs is there. Left when the gateway has ended. Only the entrance, of a gateway that runs already.
         """
 
 
@@ -90,6 +88,14 @@ class Outside:
     def stands(self) -> Mapping[str, Stand]:
         """Nowhere in particular."""
         return {}
+
+
+def unencrypted(planned: Planned) -> Iterator[Problem]:
+    """Faults of TLS, on a route on which nothing is encrypted."""
+    for use, _ in planned.targets:
+        if use.fault.handshake() is not None:
+            what = f"fault {use.kind!r} needs TLS between the gateway and its legs"
+            yield Problem(f"{what}; use --route {Route.FORWARD} or --route {Route.SEALED}", use.place)
 
 
 def unanswerable(planned: Planned) -> Iterator[Problem]:

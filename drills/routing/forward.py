@@ -14,7 +14,7 @@ import msgspec
 
 from drills.children import Child
 from drills.events import HostTried, PlaneTrouble
-from drills.gateways.base import Discovery, Launch, TakesUnchanged
+from drills.gateways.base import Discovery, Entrance, TakesUnchanged
 from drills.problems import Problem
 from drills.routes import Route
 from drills.routing import unchanged
@@ -58,12 +58,12 @@ class Forward:
 class _Forwarding(Outside, unchanged.Unchanged):
     """A relay, and the variables that lead to it."""
 
-    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Launch]:
+    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
         """Start the relay; the gateway's launch."""
         return self._open(ports)
 
     @asynccontextmanager
-    async def _open(self, ports: Mapping[str, int]) -> AsyncIterator[Launch]:
+    async def _open(self, ports: Mapping[str, int]) -> AsyncIterator[Entrance]:
         scene, gateway = self.scene, self.scene.gateway
         if not isinstance(gateway, TakesUnchanged):
             raise TypeError(f"{gateway.name} does not take its config unchanged")

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from drills.address import Address, Reach
-from drills.gateways.base import Discovery, Launch
+from drills.gateways.base import Discovery, Entrance, RunsAlready
 from drills.problems import Problem
 from drills.routes import Route
-from drills.routing.base import Certificates, Outside, Planned, Scene, Way, unanswerable
+from drills.routing.base import Certificates, Outside, Planned, Scene, Way, unanswerable, unencrypted
 
 
 class Rewrite:
@@ -20,10 +20,7 @@ class Rewrite:
 
     def problems(self, planned: Planned) -> Iterator[Problem]:
         """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break."""
-        for use, _ in planned.targets:
-            if use.fault.handshake() is not None:
-                what = f"fault {use.kind!r} needs TLS between the gateway and its legs"
-                yield Problem(f"{what}; use --route {Route.FORWARD} or --route {Route.SEALED}", use.place)
+        yield from unencrypted(planned)
         yield from unanswerable(planned)
 
     def lacks(self) -> str:
@@ -54,14 +51,16 @@ class _Rewriting(Outside):
         """Plain HTTP to each port."""
         return Reach(addresses={name: Address(port) for name, port in ports.items()})
 
-    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Launch]:
+    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
         """The private copy."""
         return self._open({name: Address(port).url for name, port in ports.items()})
 
     @asynccontextmanager
-    async def _open(self, urls: Mapping[str, str]) -> AsyncIterator[Launch]:
-        scene = self._scene
-        yield scene.gateway.launch(scene.found, urls, scene.port, scene.private)
+    async def _open(self, urls: Mapping[str, str]) -> AsyncIterator[Entrance]:
+        scene, gateway = self._scene, self._scene.gateway
+        if isinstance(gateway, RunsAlready):
+            raise TypeError(f"{gateway.name} runs already")
+        yield gateway.launch(scene.found, urls, scene.port, scene.private)
 
 
 ROUTE = Rewrite()

@@ -17,7 +17,7 @@ import msgspec
 
 from drills import network
 from drills.address import Address, Reach
-from drills.gateways.base import Discovery, Launch, TakesUnchanged
+from drills.gateways.base import Discovery, Entrance, TakesUnchanged
 from drills.ground import OUTSIDE, Ground, Stand
 from drills.legs import Leg
 from drills.network import Endpoint, PrivateNetwork
@@ -105,12 +105,12 @@ class _Sealing(unchanged.Unchanged):
         ground = OUTSIDE if self._network is None else self._network.ground
         return Reach(addresses=addresses, authority=named.authority, names=names, ground=ground)
 
-    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Launch]:
+    def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
         """The gateway's launch: it only has to trust the legs' certificates."""
         return self._open()
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[Launch]:
+    async def _open(self) -> AsyncIterator[Entrance]:
         scene, gateway = self.scene, self.scene.gateway
         if not isinstance(gateway, TakesUnchanged):
             raise TypeError(f"{gateway.name} does not take its config unchanged")

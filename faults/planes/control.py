@@ -11,6 +11,7 @@ import msgspec
 from drills.events import (
     AttemptDone,
     AttemptReceived,
+    ConnectGone,
     ConnectHung,
     FaultCleared,
     FaultEffective,
@@ -42,7 +43,7 @@ class Pem(msgspec.Struct, frozen=True, kw_only=True):
 class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A leg as a plane sees it: its dialect, and where its provider listens.
 
-    listen: the address and port at which the plane stands for it in a private network; None for any loopback port.
+    listen: the address and port at which the plane stands for it; None for any loopback port.
     names: the host names that lead there, in lower case, with the address of each; with any, the plane is the
     network's name server.
     certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
@@ -62,11 +63,13 @@ class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a plane is started with. `origin_s` is the run's origin on CLOCK_MONOTONIC.
 
     probes: how the ids of the probes begin that prove the faults; empty when there are none.
+    salt: a secret of the run, with which the texts of requests without a mark are hashed; empty: say nothing of them.
     """
 
     origin_s: float
     seed: int
     probes: str = ""
+    salt: str = ""
     legs: tuple[PlaneLeg, ...]
 
 
@@ -74,7 +77,7 @@ class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the Toxiproxy plane is started with. Exactly one of `command` and `url` is given.
 
     upstream: by leg, the loopback port of the plane behind.
-    listen: by leg, the address and port at which it stands in a private network; any loopback port for the others.
+    listen: by leg, the address and port at which it stands; any loopback port for the others.
     command: the Toxiproxy server to start.
     url: a Toxiproxy server that somebody else runs.
     """
@@ -136,6 +139,7 @@ PlaneEvent = (
     | AttemptReceived
     | AttemptDone
     | ConnectHung
+    | ConnectGone
     | LookupFailed
     | HandshakeMet
     | HostTried

@@ -23,7 +23,7 @@ from mitmproxy.proxy import server as mitmproxy_server
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from drills import lifeline, marks, providers
+from drills import lifeline, marks, providers, unmarked
 from drills.events import AttemptDone, AttemptReceived, AttemptResult, PlaneTrouble
 from drills.providers.base import Provider, Reply
 from faults.base import Answer, Break, Connections, Delay, Fail, Hang, Pace, RequestSeen, Reset, Send, Swap
@@ -46,6 +46,7 @@ class Legs:
 
     def __init__(self, spec: PlaneSpec, board: Board, emit: Callable[[PlaneEvent], None]) -> None:
         self._origin_s = spec.origin_s
+        self._salt = spec.salt
         self._board = board
         self._emit = emit
         self._providers: dict[str, Provider] = {leg.name: providers.get(leg.provider) for leg in spec.legs}
@@ -166,11 +167,15 @@ class Legs:
             flow.request.method, flow.request.path, headers, flow.request.raw_content or b""
         )
         mark = marks.find_mark(attempt.call.text)
+        told = self._salt and mark is None
         self._emit(
             AttemptReceived(
                 attempt=attempt.number,
                 leg=attempt.leg.name,
                 id=mark.id if mark else "",
+                text_key=unmarked.text_key(attempt.call.text, self._salt) if told else "",
+                retry=unmarked.retry_of(headers) if told else None,
+                port=flow.client_conn.peername[1] if told else 0,
                 surface=attempt.call.surface.value,
                 operation=attempt.call.operation[:80],
                 model=attempt.call.model[:120],

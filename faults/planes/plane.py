@@ -10,11 +10,20 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from drills.events import ConnectHung, FaultCleared, FaultEffective, FaultSwitched, HandshakeMet, PlaneTrouble
+from drills.events import (
+    ConnectGone,
+    ConnectHung,
+    FaultCleared,
+    FaultEffective,
+    FaultSwitched,
+    HandshakeMet,
+    PlaneTrouble,
+)
 from faults.base import Connections
 from faults.planes.board import Board
 from faults.planes.connects import Endpoint, hanging
@@ -40,6 +49,15 @@ class Requests(Protocol):
         """Note a connection fault on every attempt that is under way on a leg: reset, or else silent."""
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A connect that hangs: to which leg, because of which faults, and when it was last seen."""
+
+    leg: str
+    faults: tuple[str, ...]
+    seen_s: float
+
+
 class Plane:
     """Carries commands out: the one place where a fault becomes effective and where it ends."""
 
@@ -50,7 +68,7 @@ class Plane:
         self._requests = requests
         self._listeners: dict[str, LegListener] = {}
         self._heard_s = time.monotonic()
-        self._hung: set[tuple[Endpoint, int]] = set()
+        self._hung: dict[tuple[Endpoint, int], _Waiting] = {}
         self._flaps = Flaps()
         self._next_edge: asyncio.TimerHandle | None = None
         self._names: Names | None = None
@@ -212,7 +230,7 @@ class Plane:
                 self.drop_all("the runner fell silent")
 
     async def watch_connects(self) -> None:
-        """Report each connect that hangs on a blackholed leg, once."""
+        """Report each connect that hangs on a blackholed leg, once, and when it does not any more."""
         while True:
             await asyncio.sleep(_CONNECT_WATCH_S)
             silent = {
@@ -220,10 +238,28 @@ class Plane:
                 for leg, listener in self._listeners.items()
                 if listener.state is Connections.BLACKHOLED
             }
+            endpoints = frozenset(silent) | {endpoint for endpoint, _ in self._hung}
             # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
-            found = await asyncio.to_thread(hanging, frozenset(silent)) if silent else set()
-            for endpoint, local in sorted(found - self._hung):
-                leg, ours, faults = silent[endpoint]
-                if local not in ours:
-                    self._emit(ConnectHung(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=local))
-            self._hung = found
+            found = await asyncio.to_thread(hanging, endpoints) if endpoints else set()
+            self._compare(found, silent)
+
+    def _compare(
+        self, found: set[tuple[Endpoint, int]], silent: dict[Endpoint, tuple[str, frozenset[int], tuple[str, ...]]]
+    ) -> None:
+        """Compare the connects that hang now with those that did. One that goes on when its leg is well again hangs
+        until the kernel sends its next SYN.
+        """
+        now_s = self._requests.now_s()
+        waiting: dict[tuple[Endpoint, int], _Waiting] = {}
+        for endpoint, local in sorted(found):
+            before = self._hung.get((endpoint, local))
+            leg, ours, faults = silent.get(endpoint, (before.leg if before else "", frozenset(), ()))
+            if local in ours or not (before or faults):
+                continue
+            if faults and (before is None or before.faults != faults):
+                self._emit(ConnectHung(leg=leg, seen_s=now_s, faults=faults, port=local))
+            waiting[endpoint, local] = _Waiting(leg, faults or (before.faults if before else ()), now_s)
+        for (endpoint, local), was in self._hung.items():
+            if (endpoint, local) not in waiting:
+                self._emit(ConnectGone(leg=was.leg, port=local, last_seen_s=was.seen_s, at_s=now_s))
+        self._hung = waiting
