@@ -211,8 +211,10 @@ WORDS = [
     (
         ("--gateway", "http://127.0.0.1:4000", "--route", "sealed", "--legs", "legs.yaml"),
         [
-            "--route sealed does not go with a URL: that gateway runs already, and whoever runs it has set its "
-            "upstreams",
+            (
+                "--route sealed does not go with a URL: that gateway runs already, and whoever runs it has set its "
+                "upstreams"
+            ),
         ],
     ),
     (("--route", "fixed"), ["--route fixed is for a gateway that runs already: --gateway http://host:port"]),
