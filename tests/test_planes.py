@@ -848,7 +848,7 @@ def test_the_plane_drops_its_faults_when_the_runner_falls_silent() -> None:
 
 def test_the_plane_ends_with_its_input() -> None:
     """Within a second, also with requests in hand and connections in a blackhole; and it gives its ports up."""
-    with bench({"openai": "openai", "gemini": "gemini"}) as found:
+    with bench({"openai": "openai", "gemini": "gemini"}):
         pass
     took_s = ended_with_work_in_hand()
     if took_s >= 1.5:  # once more, when few others want the machine
