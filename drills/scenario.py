@@ -18,6 +18,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from msgspec import Meta
 
+from drills.answersize import smallest
 from drills.binding import Key, bind, fields_of
 from drills.events import Basis
 from drills.faultentry import WrittenFault
@@ -330,6 +331,7 @@ def parse(text: str, file: str) -> Scenario:
             sha256=hashlib.sha256(text.encode()).hexdigest(),
         )
         problems.extend(_limit_problems(scenario, root))
+        problems.extend(_unprovable(scenario, root))
     if problems or scenario is None:
         raise UsageProblem(sorted(dict.fromkeys(problems), key=lambda problem: problem.place or Place(file)))
     return scenario
@@ -416,6 +418,17 @@ def _limit_problems(scenario: Scenario, root: Node) -> Iterator[Problem]:
         end = f"the drill ends {after_s:g}s after the last fault"
         what = f"a failback within {failback.within_s:g}s cannot be judged: {end}"
         yield Problem(what, place_of(root, "expect", "failback", "within"))
+
+
+def _unprovable(scenario: Scenario, root: Node) -> Iterator[Problem]:
+    """Faults that no probe of the drill could prove: such a drill would always be invalid."""
+    answer = smallest(scenario.load.words, scenario.providers.tokens_per_s)
+    for index, phase in enumerate(scenario.timeline):
+        for number, use in enumerate(phase.faults):
+            if (found := use.fault.unprovable(answer)) is not None:
+                what = f"no probe could prove {use.kind!r} with this {found.setting!r}: {found.needed}"
+                path = ("timeline", index, "faults", number, use.kind, found.setting)
+                yield Problem(what, place_of(root, *path))
 
 
 # --- find ------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import msgspec
 
 from drills.providers.base import ErrorKind
 from faults.handshake import Handshake
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable
 
 
 class Connections(enum.StrEnum):
@@ -50,7 +50,7 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
     since the fault became effective, from 0; probes of the drill itself are not counted. key: the id in the request's
     text, empty when it has none. since_s: since the fault became effective. offered_per_s: requests that came to the
-    leg in the last second, this one included.
+    leg in the last second, this one included. probe: one of the drill itself, which proves the fault.
     """
 
     leg: str
@@ -62,6 +62,7 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     since_s: float = 0.0
     offered_per_s: float = 0.0
+    probe: bool = False
 
 
 class Proceed(msgspec.Struct, frozen=True, tag="proceed"):
@@ -264,6 +265,12 @@ class Fault:
     def restored(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
         return outcome.normal
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A setting that no probe could prove on such an answer; None when the settings can be proved. A drill with one
+        would always be invalid.
+        """
+        return None
 
     def toxic(self) -> Toxic | None:
         """What a fault of the plane `toxi` asks of Toxiproxy."""

@@ -7,6 +7,7 @@ probe was sent elsewhere; here it is a value.
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +15,10 @@ from faults.handshake import Certificate
 
 CLEARLY_LATE_S = 0.2
 """So much later than usual is no noise of the machine."""
+DELAY_AT_LEAST_S = 0.1
+"""A delay whose length is known is proved by its half, and that must not be noise either."""
+LATE_BY_S = CLEARLY_LATE_S + 0.05
+"""What makes an answer late must make it so by more than what is noticed: what is usual is not known exactly."""
 NORMAL_S = 0.5
 """An answer that takes so much longer than usual is not the usual one."""
 SMALL_PIECES = 200
@@ -47,6 +52,43 @@ class Came(enum.StrEnum):
     """The connection stayed up, and nothing, or nothing more, came."""
     STOPPED = "stopped"
     """The drill gave the probe up."""
+
+
+class AnswerSize(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest answer of a leg that is well.
+
+    whole_bytes, stream_bytes: of the body of an answer that does not stream, and of one that does. events: of a stream.
+    stream_s: from a stream's first event to its last.
+    """
+
+    whole_bytes: int
+    stream_bytes: int
+    events: int
+    stream_s: float
+
+    @property
+    def stream_bytes_per_s(self) -> float:
+        """The widest line on which a stream is clearly later than its leg is."""
+        return self.stream_bytes / (self.stream_s + LATE_BY_S)
+
+
+class Unprovable(NamedTuple):
+    """A setting that no probe could prove, and what would be needed, as the end of a sentence."""
+
+    setting: str
+    needed: str
+
+
+def too_short(setting: str, delay_s: float, least_s: float = DELAY_AT_LEAST_S) -> Unprovable | None:
+    """Of a delay that could not be told from noise."""
+    return None if delay_s >= least_s else Unprovable(setting, f"at least {least_s:g}s is needed")
+
+
+def too_far(after: int, answer: AnswerSize) -> Unprovable | None:
+    """Of a number of events after which too little of a stream is left: the event that is hit must not be its last."""
+    most = answer.events - 2
+    needed = f"the shortest streamed answer has {answer.events} events, so it must be at most {most}"
+    return None if after <= most else Unprovable("after", needed)
 
 
 class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +127,20 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def unanswered(self) -> bool:
         """Whether the probe went out, and for clearly longer than an answer takes not a byte came back."""
         return self.came is Came.SILENT and self.first_byte_s is None and self.late
+
+    @property
+    def line_silent(self) -> bool:
+        """The same of a line: what does not come may be the answer, or the leg's part of a TLS handshake before it."""
+        return self.unanswered or (self.came is Came.HANDSHAKE_HUNG and self.late)
+
+    @property
+    def line_ended(self) -> bool:
+        """Whether the connection died before an answer began: after the request went out, or in the TLS handshake."""
+        return self.came is Came.RESET or (self.came is Came.HANDSHAKE_FAILED and self.certificate is None)
+
+    def late_by(self, delay_s: float) -> bool:
+        """Whether it took so much longer than usual that a delay of at least so long must be the reason."""
+        return self.took_s >= max(delay_s, self.usual_s + delay_s / 2)
 
     def __str__(self) -> str:
         events = f" after {self.events} events" if self.events else ""

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Fault, Toxic
+from faults.proof import AnswerSize, Unprovable
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,10 @@ class WireBandwidth(Fault):
     def toxic(self) -> Toxic:
         """Limit the rate downstream, in KB/s."""
         return Toxic(type="bandwidth", attributes={"rate": self.kilobytes_per_s})
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must take clearly longer than the leg needs for it."""
+        most = answer.stream_bytes_per_s / 1000
+        return (
+            None if self.kilobytes_per_s <= most else Unprovable("kilobytes_per_s", f"answers notice up to {most:.3g}")
+        )
