@@ -589,7 +589,7 @@ def test_urls_that_cannot_be_used(url: str, message: str) -> None:
 SCENARIO = """
 name: A line that resets
 objective: A gateway that tries the standby within the request loses nothing.
-load: {rate: 20/s, deadline: 3s}
+load: {rate: 20/s, streaming: 0%, deadline: 3s}
 providers: {first_token: 10ms, tokens_per_s: 1000}
 timeline:
   - {phase: steady, for: 1s}
