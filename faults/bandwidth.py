@@ -10,7 +10,7 @@ import msgspec
 
 from drills.units import BytesPerSecond
 from faults.base import Decision, Fault, Pace, RequestSeen
-from faults.proof import AnswerSize, Unprovable
+from faults.proof import AnswerSize, Unprovable, too_wide
 
 
 @dataclass(frozen=True)
@@ -35,5 +35,4 @@ class Bandwidth(Fault):
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must take clearly longer than the leg needs for it."""
-        most = answer.stream_bytes_per_s
-        return None if self.rate <= most else Unprovable("rate", f"answers notice up to {most / 1000:.3g}kB/s")
+        return too_wide("rate", self.rate, answer)

@@ -208,6 +208,10 @@ class Fault:
     """Whether the probe that proves the fault asks for a streamed answer."""
     probe_closes: ClassVar[bool] = False
     """Whether the probe that proves the fault asks for the end of the connection after the answer, and waits for it."""
+    proof_waits: ClassVar[bool] = True
+    """Whether a probe has to wait for as long as an answer takes, and a little longer, to prove the fault. It need not
+    where what it meets comes at once, or the token that it asks for would.
+    """
     of_identity: ClassVar[bool] = False
     """Whether it is one of the leg's identity service: it meets requests for tokens and no others, its shape counts no
     others, and the probe that proves it asks for a token. All other faults leave requests for tokens alone.
@@ -260,15 +264,17 @@ class Fault:
             return outcome.came is Came.HANDSHAKE_HUNG and outcome.late
         if handshake is not None:
             return outcome.came is Came.HANDSHAKE_FAILED and outcome.certificate is handshake.certificate
-        return outcome.came is not Came.STOPPED and (outcome.came is not Came.WHOLE or outcome.late)
+        if outcome.came is Came.WHOLE or outcome.gave_up:
+            return outcome.late
+        return outcome.came is not Came.STOPPED
 
     def restored(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
         return outcome.normal
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
-        """A setting that no probe could prove on such an answer; None when the settings can be proved. A drill with one
-        would always be invalid.
+        """A setting with which the fault could not be proved on such an answer; None when there is none. A drill with
+        one would always be invalid.
         """
         return None
 

@@ -24,6 +24,7 @@ class IdentitySlow(Fault):
     kind = "identity_slow"
     colour = "#9970ab"
     of_identity = True
+    proof_waits = False
 
     by: Seconds
 
@@ -35,7 +36,7 @@ class IdentitySlow(Fault):
         """The token comes, and not before its time; or nothing came yet, and it is not time yet."""
         if outcome.came is Came.WHOLE:
             return outcome.late_by(self.by)
-        return outcome.unanswered and outcome.took_s <= self.by + outcome.usual_s
+        return outcome.unanswered and outcome.too_soon_for(self.by)
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The delay must be told from noise."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Fault, Toxic
-from faults.proof import AnswerSize, Unprovable
+from faults.proof import AnswerSize, Unprovable, too_wide
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,4 @@ class WireBandwidth(Fault):
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must take clearly longer than the leg needs for it."""
-        most = answer.stream_bytes_per_s / 1000
-        return (
-            None if self.kilobytes_per_s <= most else Unprovable("kilobytes_per_s", f"answers notice up to {most:.3g}")
-        )
+        return too_wide("kilobytes_per_s", self.kilobytes_per_s * 1000, answer)

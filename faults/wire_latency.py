@@ -11,9 +11,6 @@ from drills.units import Seconds
 from faults.base import Fault, Toxic
 from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, ProbeOutcome, Unprovable
 
-_TURNS = 2
-"""How often a TLS handshake waits for the leg, at most."""
-
 
 @dataclass(frozen=True)
 class WireLatency(Fault):
@@ -47,15 +44,13 @@ class WireLatency(Fault):
         """The right answer comes, its first byte not before its time; or nothing came yet, and it is not time yet."""
         least_s = self.latency - self.jitter
         if outcome.first_byte_s is None:
-            # A TLS handshake goes back and forth before the answer, and each piece of it is late.
-            most_s = (self.latency + self.jitter) * (_TURNS if outcome.came is Came.HANDSHAKE_HUNG else 1)
-            return outcome.line_silent and outcome.took_s <= most_s + outcome.usual_s
+            return outcome.unanswered and outcome.too_soon_for(self.latency + self.jitter)
         in_time = outcome.first_byte_s >= least_s and outcome.late_by(least_s)
         return outcome.came in {Came.WHOLE, Came.SILENT} and in_time
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The shortest delay must be told from noise."""
-        if self.latency - self.jitter >= DELAY_AT_LEAST_S:
+        if round(self.latency - self.jitter, 6) >= DELAY_AT_LEAST_S:
             return None
         needed = f"at least {DELAY_AT_LEAST_S:g}s must be left when the jitter is taken off"
         return Unprovable("jitter" if self.latency >= DELAY_AT_LEAST_S else "latency", needed)

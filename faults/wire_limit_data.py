@@ -34,7 +34,7 @@ class WireLimitData(Fault):
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The connection ends before the answer does, and not after more than it may carry."""
-        return (outcome.line_ended or outcome.came is Came.BROKEN) and len(outcome.body) <= self.bytes
+        return outcome.came in {Came.RESET, Came.BROKEN} and len(outcome.body) <= self.bytes
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """An answer must be longer."""

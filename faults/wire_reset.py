@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faults.base import Fault, Toxic
-from faults.proof import ProbeOutcome
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,4 @@ class WireReset(Fault):
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The connection dies before any of the answer is there."""
-        return outcome.line_ended
+        return outcome.came is Came.RESET

@@ -13,8 +13,8 @@ from faults.base import Fault, Toxic
 from faults.proof import LATE_BY_S, SMALL_PIECES, AnswerSize, Came, ProbeOutcome, Unprovable
 
 _TELLING = 128
-"""Pieces up to this size are told from the usual ones: measured, 1 to 123 bytes for each segment against 386 and more, in
-every dialect. The kernel joins some of those that come at once.
+"""Pieces up to this size are told from the usual ones: measured, 1 to 123 bytes for each segment against 386 and more,
+in every dialect. The kernel joins some of those that come at once.
 """
 
 
@@ -48,16 +48,15 @@ class WireSlicer(Fault):
         """
         if outcome.came is Came.WHOLE and self._small(outcome):
             return True
-        waiting = outcome.came in {Came.WHOLE, Came.SILENT, Came.HANDSHAKE_HUNG}
-        return self.delay > 0 and outcome.late and waiting
+        return self.delay > 0 and outcome.late and outcome.came in {Came.WHOLE, Came.SILENT}
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The pieces must be small, or the pauses between them long enough together."""
-        pauses_s = self.delay * (math.ceil(answer.whole_bytes / self.average_size) - 1)
+        pauses_s = round(self.delay * (math.ceil(answer.whole_bytes / self.average_size) - 1), 6)
         if self.average_size <= _TELLING or pauses_s >= LATE_BY_S:
             return None
         needed = (
-            f"pieces of up to {_TELLING} bytes are needed, or pauses of {LATE_BY_S:g}s or more in an answer of "
+            f"pieces of up to {_TELLING} bytes are needed, or pauses of {LATE_BY_S:g}s in all, in an answer of "
             f"{answer.whole_bytes} bytes"
         )
         return Unprovable("average_size", needed)

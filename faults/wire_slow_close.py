@@ -37,7 +37,8 @@ class WireSlowClose(Fault):
         """The right answer comes, and the end of its connection not before its time, or not yet."""
         if outcome.came is Came.WHOLE:
             return outcome.late_by(self.delay)
-        return outcome.came is Came.SILENT and outcome.body != b"" and outcome.late
+        waiting = outcome.came is Came.SILENT and outcome.body != b"" and outcome.late
+        return waiting and outcome.too_soon_for(self.delay)
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The delay must be told from noise."""

@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import ProbeOutcome
+from faults.proof import Came, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,6 @@ class WireTimeout(Fault):
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """Nothing comes back, and the connection ends when its time is over, or not yet."""
-        if outcome.line_ended:
+        if outcome.came is Came.RESET:
             return outcome.took_s >= 0.9 * self.timeout
-        return outcome.line_silent and outcome.took_s <= self.timeout + outcome.usual_s
+        return outcome.unanswered and outcome.too_soon_for(self.timeout)
