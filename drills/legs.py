@@ -43,6 +43,17 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hosts: tuple[str, ...] = ()
 
 
+class Sharing(msgspec.Struct, frozen=True, kw_only=True):
+    """Legs that share a host. deciding: those on which a fault of connections must be, all of them, to be the host's:
+    the legs with a role, or all when none has one. models: whether their models are there, and not only an identity
+    service.
+    """
+
+    legs: tuple[str, ...]
+    deciding: tuple[str, ...]
+    models: bool
+
+
 class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which legs a fault hits: every given key must hold (logical and).
 
