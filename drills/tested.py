@@ -50,7 +50,8 @@ def _program(args: argparse.Namespace, scenario: Scenario) -> program.Program:
     if args.legs is None:
         problems.append(Problem(f"a command after -- needs {_LEGS_OF_A_COMMAND}"))
     _refuse(problems)
-    return program.load(args.program, args.legs, args.health)
+    by_variables = args.route in {None, Route.REWRITE}
+    return program.load(args.program, args.legs, args.health, by_variables=by_variables)
 
 
 def _beside(args: argparse.Namespace, names: tuple[str, ...], why: str) -> Iterator[Problem]:

@@ -12,12 +12,36 @@ A request is written `1-1.2 s ps`: due at 1 s, ended at 1.2 s, answered by s aft
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Sequence
 
+import msgspec
 import pytest
+from calibration.story import history
 
-from drills.events import AttemptDone, AttemptReceived, AttemptResult, ConnectGone, ConnectHung, Ending
+from drills.events import (
+    AnyEvent,
+    ArrivalDone,
+    ArrivalSent,
+    AttemptDone,
+    AttemptReceived,
+    AttemptResult,
+    ConnectGone,
+    ConnectHung,
+    Ending,
+    FaultCleared,
+    GatewayLine,
+    HealthPoll,
+    Limits,
+    ProgramEnded,
+    RunStarted,
+    TimelineEnded,
+)
 from drills.inferred import Span, hangs_of, requests
 from drills.request import Attempt, Request
+from drills.result import CheckPart, Result, Verdict
+from drills.verdict import judge
+from faults.base import Connections
 
 LEGS = ("p", "s", "t")
 DEADLINE_S = 30.0
@@ -190,3 +214,141 @@ def test_a_connect_that_is_reported_twice_is_one() -> None:
     gone = [ConnectGone(leg="p", port=9, last_seen_s=2.9, at_s=3.0)]
     [hang] = hangs_of(hung, gone)
     assert (hang.begin_s, hang.end_s) == (1.0, 3.0)
+
+
+# --- everything downstream -------------------------------------------------------------------------------------------
+
+
+def as_application(told: Sequence[AnyEvent], ended: ProgramEnded | None = None) -> tuple[AnyEvent, ...]:
+    """A story as the planes would have seen it of an application: no callers, no ids, each request with its text."""
+    events: list[AnyEvent] = []
+    for event in told:
+        if isinstance(event, RunStarted):
+            events.append(msgspec.structs.replace(event, inferred=True))
+        elif isinstance(event, AttemptReceived):
+            events.append(msgspec.structs.replace(event, id="", text_key=event.id))
+        elif not isinstance(event, ArrivalSent | ArrivalDone):
+            events.append(event)
+    events.append(TimelineEnded(at_s=98.0))
+    end = ended or ProgramEnded(at_s=98.9, code=128 + signal.SIGTERM, asked=True)
+    return (*events, *([GatewayLine(at_s=98.8, what="stopping")] if end.asked else []), end)
+
+
+STORIES = [
+    "ppp[xxsss]spp",
+    "ppp[ssss]spp",
+    "ppp[xsxxss]spp",
+    "ppp[dddddddddddd]spp",
+    "ppp[SSss]spp",
+    "ppp[xxxx]ppp",
+    "ppp[xss{zttt}]ttp",
+    "ppp[xsss]sxxpp",
+    "ppp[xsss]ssss",
+    "pppppppppp",
+]
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_all_numbers_are_the_same_as_of_callers_with_ids(story: str) -> None:
+    """What is measured does not ask where the requests came from. They are due 10 ms later: at their first attempt."""
+    told, inferred_ = judge(history(story), "told"), judge(as_application(history(story)), "inferred")
+    one, other = told.requests, inferred_.requests
+    assert (one.due, one.ok, one.failed, one.slow) == (other.due, other.ok, other.failed, other.slow)
+    assert [path.requests for path in told.paths] == [path.requests for path in inferred_.paths]
+    assert told.attempts == inferred_.attempts
+    for left, right in zip(told.switchovers, inferred_.switchovers, strict=True):
+        for name in (
+            "from_",
+            "to",
+            "switchover_s",
+            "recovery_s",
+            "avoidance_s",
+            "detour_p50_s",
+            "bad",
+            "slow",
+            "evidence",
+        ):
+            assert getattr(left, name) == pytest.approx(getattr(right, name)), name
+        assert left.client_outage_s.point == pytest.approx(right.client_outage_s.point)
+    for before, after in zip(told.failbacks, inferred_.failbacks, strict=True):
+        for name in ("to", "failback_s", "bad", "flaps"):
+            assert getattr(before, name) == pytest.approx(getattr(after, name)), name
+
+
+def finding(result: Result, name: str) -> CheckPart:
+    """The finding of one check."""
+    return next(part for part in result.checks if part.name == name)
+
+
+PHASES = "pppp[xsss]pppp"
+MISSING = "before the timeline was over: calls are missing"
+ENDS = [
+    # It ran until it was told to end: by the signal, well, or by force.
+    (ProgramEnded(at_s=98.9, code=143, asked=True), Verdict.PASS, "it ran until the drill ended it (SIGTERM)"),
+    (ProgramEnded(at_s=98.9, code=0, asked=True), Verdict.PASS, "it ran until the drill ended it (exit code 0)"),
+    (ProgramEnded(at_s=98.9, code=137, asked=True), Verdict.PASS, "it ran until the drill ended it (SIGKILL)"),
+    # Its own word that something went wrong.
+    (ProgramEnded(at_s=98.9, code=3, asked=True), Verdict.FAIL, "told to end, it ended with exit code 3"),
+    # By itself: 1.4 s is in the outage (from 1.35 s on), 1.2 s before it.
+    (
+        ProgramEnded(at_s=1.42, code=1, asked=False),
+        Verdict.FAIL,
+        "it ended by itself with exit code 1 0.9 s after the timeline began, in phase phase-1",
+    ),
+    (
+        ProgramEnded(at_s=1.2, code=1, asked=False),
+        Verdict.INVALID,
+        "it ended by itself with exit code 1 0.7 s after the timeline began, in phase phase-0, before any fault",
+    ),
+    (
+        ProgramEnded(at_s=50.0, code=0, asked=False),
+        Verdict.INVALID,
+        f"it ended by itself with exit code 0 49.5 s after the timeline began, in phase phase-2, {MISSING}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ended", "verdict", "observed"), ENDS)
+def test_how_it_ended(ended: ProgramEnded, verdict: Verdict, observed: str) -> None:
+    """An error is a broken expectation, unless it came before any fault; too soon is no verdict."""
+    found = finding(judge(as_application(history(PHASES), ended), "inferred"), "the application")
+    assert (found.verdict, found.observed) == (verdict, observed)
+
+
+@pytest.mark.parametrize("connections", [Connections.OPEN, Connections.REFUSED])
+def test_an_application_that_died_of_a_fault_is_a_fail_and_no_lack_of_traffic(connections: Connections) -> None:
+    """After its death nobody calls: that is an outage to the end of the fault, and the finding is its death alone."""
+    story = "pppp[x]" if connections is Connections.OPEN else "pppp[_]"
+    told = list(history(story, Limits(lost_at_most=0), connections=connections))
+    # The fault goes on until 9 s.
+    told = [msgspec.structs.replace(e, began_s=9.0, at_s=9.0) if isinstance(e, FaultCleared) else e for e in told]
+    died = ProgramEnded(at_s=1.44, code=1, asked=False, said=("Error: no answer",))
+    result = judge(as_application(told, died), "inferred")
+    assert result.verdict is Verdict.FAIL, result.reasons
+    assert result.faults[0].touched_requests == 1
+    assert finding(result, "the application").evidence == ("it said: Error: no answer",)
+    outage = result.switchovers[0].client_outage_s
+    assert 7.5 < outage.lower <= outage.point < 7.7
+
+
+def test_what_does_not_apply_is_not_checked() -> None:
+    """There is no load of ours, and no gateway that is asked."""
+    names = {part.name for part in judge(as_application(history(PHASES)), "inferred").checks}
+    assert "load generator" not in names
+    assert "load generator" in {part.name for part in judge(history(PHASES), "told").checks}
+
+
+def test_failed_polls_of_the_health_url_are_an_outage() -> None:
+    """Five polls a second from 1 s on; those between 2 s and 3 s fail. The last good one was sent at 1.8 s."""
+    head, *rest = as_application(history(PHASES, Limits(lost_at_most=4)))
+    polls = [
+        HealthPoll(sent_s=1 + n / 5, done_s=1.01 + n / 5, error="status 503" if 5 <= n < 10 else "") for n in range(20)
+    ]
+    result = judge((msgspec.structs.replace(head, health="http://127.0.0.1:1/"), *rest, *polls), "inferred")
+    assert result.health is not None
+    assert (result.health.polls, result.health.failed) == (20, 5)
+    assert result.health.errors == ("status 503",)
+    outage = result.health.outage_s
+    assert (outage.lower, outage.point, outage.upper) == pytest.approx((0.79, 1.0, 1.21))
+    found = finding(result, "health URL")
+    assert (found.verdict, found.observed[:19]) == (Verdict.FAIL, "5 of 20 failed; not")

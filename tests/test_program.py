@@ -32,6 +32,11 @@ legs:
 """
 LEG_KEYS = "cloud, hosts, model, name, provider, region, role, variable, vendor"
 LOOPBACK = "write http://127.0.0.1:PORT/path"
+TWO_OF_ONE = """\
+legs:
+  - {name: us, provider: openai, model: m, cloud: x, hosts: [us.api.openai.com]}
+  - {name: eu, provider: openai, model: m, cloud: y, hosts: [eu.api.openai.com]}
+"""
 URLS = {"a": "http://127.0.0.1:11", "b": "http://127.0.0.1:12", "c": "http://127.0.0.1:13"}
 
 
@@ -113,7 +118,7 @@ class TestReading:
         ]
         told = "a by AWS_ENDPOINT_URL_BEDROCK_RUNTIME, ANTHROPIC_BEDROCK_BASE_URL, DRILL_LEG_A; "
         told += "b by OPENAI_BASE_URL, DRILL_LEG_B; c by EU_BASE, DRILL_LEG_C"
-        assert found.notes[1] == f"the application finds its legs: {told}; its credentials are dummies"
+        assert found.left_out == (f"the application finds its legs: {told}",)
 
     def test_its_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """That of its file, when one is named behind the interpreter; else the program's."""
@@ -281,6 +286,15 @@ def test_a_command_where_none_belongs(tmp_path: Path) -> None:
     """Only `run` and `plan` take one."""
     ran = drill("validate", "primary-down", "--", "python", cwd=tmp_path)
     assert (ran.code, ran.err) == (2, "drill: only `drill run` and `drill plan` take a command after --\n")
+
+
+def test_two_legs_of_one_provider_need_variables_or_another_route(tmp_path: Path) -> None:
+    """An SDK reads one base URL; where the real hosts are called, these tell the legs apart."""
+    path = written(tmp_path, TWO_OF_ONE)
+    with pytest.raises(UsageProblem, match="two legs have their base URL in OPENAI_BASE_URL"):
+        load(["python"], path, None)
+    legs = load(["python"], path, None, by_variables=False).discover(None, None).legs
+    assert [leg.hosts for leg in legs] == [("us.api.openai.com",), ("eu.api.openai.com",)]
 
 
 def test_a_plan(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_bad_urls(url: str, expected: str, tmp_path: Path) -> None:
     assert "at least 1 item" in about_file
 
 
+NO_CHOICE = "does not go with a URL: that gateway runs already, and whoever runs it has set its upstreams"
 WORDS = [
     (("--gateway", "http://127.0.0.1:4000"), ["--gateway URL needs --legs FILE, which says what its legs are"]),
     (
@@ -210,9 +211,7 @@ WORDS = [
     ),
     (
         ("--gateway", "http://127.0.0.1:4000", "--route", "sealed", "--legs", "legs.yaml"),
-        [
-            "--route sealed does not go with a URL: that gateway runs already, and whoever runs it has set its upstreams",
-        ],
+        [f"--route sealed {NO_CHOICE}"],
     ),
     (("--route", "fixed"), ["--route fixed is for a gateway that runs already: --gateway http://host:port"]),
     (("--legs", "legs.yaml"), ["--legs goes with a command after --, or with the URL of a gateway"]),
