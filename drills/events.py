@@ -15,6 +15,7 @@ from drills.marks import Shape
 from drills.routes import Route
 from faults import shapes
 from faults.base import Connections, Lookups
+from faults.handshake import Handshake
 
 SCHEMA = "failover-drill/history/1"
 
@@ -75,11 +76,15 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     plane: str = "mitm"
     of_identity: bool = False
     sees_requests: bool = True
+    handshake: Handshake | None = None
 
     @property
     def connection_level(self) -> bool:
-        """Whether connects, or the lookups before them, fail, so that attempts may leave no trace at the plane."""
-        return self.connections is not Connections.OPEN or self.lookups is not Lookups.ANSWERED
+        """Whether connections, or the lookups before them, do not come about, so that attempts may leave no trace at
+        the plane.
+        """
+        open_ = self.connections is Connections.OPEN and self.handshake is None
+        return not open_ or self.lookups is not Lookups.ANSWERED
 
     @property
     def square(self) -> shapes.Square | None:
@@ -341,6 +346,18 @@ class LookupFailed(Event, frozen=True, kw_only=True, tag="lookup_failed"):
     port: int = 0
 
 
+class HandshakeMet(Event, frozen=True, kw_only=True, tag="handshake_met"):
+    """A TLS handshake began on a leg while faults were at its handshakes. It carries no id: no request was sent yet.
+
+    port: the caller's local port.
+    """
+
+    leg: str
+    seen_s: float
+    faults: tuple[str, ...]
+    port: int
+
+
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):
     """The runner asked a plane for a fault."""
 
@@ -519,6 +536,7 @@ AnyEvent = (
     | ConnectHung
     | ConnectGone
     | LookupFailed
+    | HandshakeMet
     | FaultRequested
     | FaultEffective
     | FaultSwitched

@@ -2,13 +2,14 @@
 
 Orders go to the keeper's input; its reports come over a pipe of their own, because its output is the gateway's log.
 A fault that flaps is switched from here, an order for each edge; what an order did is a lease of the keeper's.
+That a fault is over is proved by the gateway itself: it must be ready again, as it was when the drill began.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -36,6 +37,15 @@ from faults.planes.flaps import Flaps
 from faults.shapes import Square
 
 _ANSWER_WITHIN_S = STOP_WITHIN_S + 3.0
+READY_POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How a gateway says that it is ready (`ask`), and how long its start may take."""
+
+    ask: Callable[[], Awaitable[bool]]
+    within_s: float
 
 
 @dataclass
@@ -63,9 +73,12 @@ class GatewayPlane:
         self._turn = asyncio.Lock()
         self._waiting: dict[int, asyncio.Future[Did]] = {}
         self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._readiness: Readiness | None = None
+        self._returning: set[asyncio.Task[None]] = set()
 
-    async def start(self, name: str, keep: Keep, ground: Ground = OUTSIDE) -> Child:
+    async def start(self, name: str, keep: Keep, readiness: Readiness, ground: Ground = OUTSIDE) -> Child:
         """Start a gateway under a keeper that takes orders."""
+        self._readiness = readiness
         reading, writing = os.pipe()
         try:
             keep = msgspec.structs.replace(keep, report_fd=writing)
@@ -95,7 +108,7 @@ class GatewayPlane:
                     self._emit(FaultEffective(fault=fault.id, legs=(), began_s=began_s, at_s=at_s))
                     self._prove(fault.id, When.DURING, did)
                 elif not deeds.end:
-                    self._prove(fault.id, When.AFTER, did)
+                    self._returns(fault.id, did)
         if fault.square is not None:
             on.flapping = asyncio.create_task(self._flap(fault.id, fault.square))
 
@@ -109,20 +122,27 @@ class GatewayPlane:
                 return  # the keeper has undone it already, and the history says why
             if on.flapping is not None:
                 on.flapping.cancel()
-            # Off already, nothing is left to do: what was seen when it went off is the proof.
-            undone = [await self._do(fault_id, deed) for deed in on.deeds.end] if on.on else on.undone
-            for did in undone:
+            # Off already, nothing is left to do: what was seen when it went off counts, from now on.
+            now_s = began_s + self._clock.origin_s
+            before = [msgspec.structs.replace(did, began_s=now_s, at_s=now_s) for did in on.undone]
+            for did in [await self._do(fault_id, deed) for deed in on.deeds.end] if on.on else before:
                 if did is None:
                     return
-                self._prove(fault_id, When.AFTER, did)
+                self._returns(fault_id, did)
             self._emit(FaultCleared(fault=fault_id, began_s=began_s, at_s=self._clock.now_s()))
+
+    async def settled(self) -> None:
+        """Wait until the gateway is ready again after every fault that is off, or has had its time for that."""
+        if self._returning:
+            await asyncio.wait(self._returning)
 
     async def end(self) -> None:
         """Stop listening. The keeper undoes everything when its input ends."""
         flapping = [on.flapping for on in self._on.values() if on.flapping is not None]
-        for task in (*self._tasks, *flapping):
+        tasks = (*self._tasks, *flapping, *self._returning)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *flapping, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _flap(self, fault_id: str, square: Square) -> None:
         """Switch a fault off and on again, until it is cleared or the keeper fails."""
@@ -175,7 +195,34 @@ class GatewayPlane:
             return None
         return did
 
-    def _prove(self, fault_id: str, when: When, did: Did) -> None:
+    def _returns(self, fault_id: str, did: Did) -> None:
+        """The gateway's process is there again; it counts as back when it is ready."""
+        task = asyncio.create_task(self._until_ready(fault_id, did))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+
+    async def _until_ready(self, fault_id: str, did: Did) -> None:
+        if self._readiness is None:
+            raise RuntimeError("a gateway is started before the first fault")
+        ready = False
+        try:
+            async with asyncio.timeout(self._readiness.within_s):
+                while True:
+                    if await self._readiness.ask():
+                        ready = True
+                        break
+                    await asyncio.sleep(READY_POLL_S)
+        except TimeoutError:
+            pass  # said in the proof
+        finally:
+            now_s = self._clock.now_s()
+            took_s = now_s - self._since_origin(did)[1]
+            then = f"was ready {took_s:.2f} s later" if ready else f"was not ready within {took_s:.1f} s"
+            saw = f"{did.saw}, and the gateway {then}"
+            back = msgspec.structs.replace(did, at_s=now_s + self._clock.origin_s, saw=saw)
+            self._prove(fault_id, When.AFTER, back, proved=ready)
+
+    def _prove(self, fault_id: str, when: When, did: Did, *, proved: bool = True) -> None:
         """What the kernel said of the process, which is no claim of the keeper's own, is the proof."""
         sent_s, done_s = self._since_origin(did)
         self._emit(
@@ -188,7 +235,7 @@ class GatewayPlane:
                 stream=False,
                 sent_s=sent_s,
                 done_s=done_s,
-                proved=did.saw != "",
+                proved=proved and did.saw != "",
                 saw=did.saw,
             )
         )
@@ -207,6 +254,8 @@ class GatewayPlane:
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_result(Did(number=0, began_s=0, at_s=0, error="the gateway ended by itself"))
+            for task in self._returning:
+                task.cancel()
         finally:
             transport.close()
 

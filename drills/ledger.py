@@ -33,6 +33,7 @@ from drills.events import (
     FaultRequested,
     FaultSwitched,
     GatewayLine,
+    HandshakeMet,
     HealthPoll,
     HostTried,
     LookupFailed,
@@ -67,7 +68,7 @@ class OnWindow(NamedTuple):
 class FaultRecord:
     """What became of one fault of the plan. Times are None where it never came so far.
 
-    hung_connects, failed_lookups: of the gateway, not of the drill's own probes, which are in `proofs`.
+    hung_connects, failed_lookups, handshakes: of the gateway, not of the drill's own probes, which are in `proofs`.
     """
 
     plan: FaultPlan
@@ -80,6 +81,7 @@ class FaultRecord:
     switched: tuple[FaultSwitched, ...] = ()
     """Of a flapping fault that is switched as a whole: its edges in order."""
     failed_lookups: tuple[LookupFailed, ...] = ()
+    handshakes: tuple[HandshakeMet, ...] = ()
 
     @cached_property
     def on_windows(self) -> tuple[OnWindow, ...]:
@@ -88,8 +90,9 @@ class FaultRecord:
 
     @property
     def traces_s(self) -> tuple[float, ...]:
-        """When tries were seen that came to no attempt: connects that hung, and lookups that failed."""
-        return (*(hung.seen_s for hung in self.hung_connects), *(one.seen_s for one in self.failed_lookups))
+        """When tries were seen that came to no attempt: connects that hung, lookups that failed, handshakes."""
+        hung, lookups, handshakes = self.hung_connects, self.failed_lookups, self.handshakes
+        return (*(one.seen_s for one in hung), *(one.seen_s for one in lookups), *(one.seen_s for one in handshakes))
 
     @property
     def effective_s(self) -> float | None:
@@ -165,6 +168,7 @@ class _Raw:
     hung: list[ConnectHung] = field(default_factory=list)
     gone: list[ConnectGone] = field(default_factory=list)
     lookups: list[LookupFailed] = field(default_factory=list)
+    handshakes: list[HandshakeMet] = field(default_factory=list)
     requested: dict[str, float] = field(default_factory=dict)
     effective: dict[str, FaultEffective] = field(default_factory=dict)
     switched: dict[str, list[FaultSwitched]] = field(default_factory=lambda: defaultdict(list))
@@ -207,6 +211,8 @@ def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912, PLR0915  
                 raw.gone.append(event)
             case LookupFailed():
                 raw.lookups.append(event)
+            case HandshakeMet():
+                raw.handshakes.append(event)
             case FaultRequested():
                 raw.requested[event.fault] = event.at_s
             case FaultEffective():
@@ -397,6 +403,7 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             failed_lookups=tuple(
                 one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, one.legs, raw)
             ),
+            handshakes=tuple(h for h in raw.handshakes if plan.id in h.faults and not _is_probe(h, (h.leg,), raw)),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
             switched=tuple(sorted(raw.switched[plan.id], key=lambda edge: edge.at_s)),
         )
@@ -406,7 +413,7 @@ _SEEN_LATE_S = 0.5
 """A hanging connect is seen by looking now and then: it may be reported after it was given up."""
 
 
-def _is_probe(seen: ConnectHung | LookupFailed, legs: Collection[str], raw: _Raw) -> bool:
+def _is_probe(seen: ConnectHung | LookupFailed | HandshakeMet, legs: Collection[str], raw: _Raw) -> bool:
     return seen.port != 0 and any(
         proof.leg in legs and proof.port == seen.port and proof.sent_s <= seen.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs

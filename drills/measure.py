@@ -268,6 +268,7 @@ def _fault(ledger: Ledger, fault: FaultRecord) -> FaultPart:
         held_connections=sum(edge.held for edge in (effective, *fault.switched) if edge is not None),
         hung_connects=len(fault.hung_connects),
         failed_lookups=len(fault.failed_lookups),
+        handshakes=len(fault.handshakes),
         shape=str(fault.plan.shape) if fault.plan.shape is not None else "",
         proof=tuple(_proof(ledger, fault, leg) for leg in _proven_at(fault)),
     )

@@ -124,6 +124,7 @@ def _faults(scenario: Scenario, targets: dict[str, tuple[Leg, ...]]) -> list[Fau
             plane=window.use.fault.plane,
             of_identity=window.use.fault.of_identity,
             sees_requests=window.use.fault.sees_requests,
+            handshake=window.use.fault.handshake(),
         )
         for window in scenario.fault_windows()
     ]

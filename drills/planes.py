@@ -64,6 +64,9 @@ class FaultPlane(Protocol):
     async def clear(self, fault_id: str) -> None:
         """Take a fault off; returns when it is cleared."""
 
+    async def settled(self) -> None:
+        """Wait until what was hit by the faults that are off is as it was before them, where that takes its time."""
+
 
 class ChildPlane:
     """A running plane in a process of its own. `emit` receives every event that it reports."""
@@ -107,6 +110,9 @@ class ChildPlane:
         """Ask for the end of a fault and wait until it is cleared."""
         self._emit(FaultClearRequested(fault=fault_id, at_s=self._clock.now_s()))
         await self._ask("cleared", fault_id, Clear(fault=fault_id))
+
+    async def settled(self) -> None:
+        """Nothing to wait for: a leg is as it was before when its last fault is cleared."""
 
     async def end(self) -> None:
         """End the plane; its faults end with it."""

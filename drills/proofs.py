@@ -56,15 +56,19 @@ class Timing:
 
 
 class _Way(NamedTuple):
-    """How a fault is probed: with a streamed answer or not, whether the end of the connection is waited for, and
-    whether it is the identity service that is asked and not the model, and whether the name of the leg's host is
-    looked up first.
+    """How a fault is probed: with a streamed answer or not; whether the end of the connection is waited for; whether it
+    is the identity service that is asked and not the model; whether the name of the leg's host is looked up first; and
+    whether the probe speaks plain HTTP where the gateway speaks TLS.
+
+    The legs' ports serve both. A TLS handshake crosses the wire as well and meets what is wrong there before any
+    request; what faults on the wire prove is about the bytes of an answer.
     """
 
     stream: bool
     to_end: bool
     identity: bool
     by_name: bool
+    plain: bool
 
 
 @dataclass(frozen=True)
@@ -236,8 +240,10 @@ class Prover:
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
         if way.identity:
             request = providers.identity(self._legs[leg].provider).identity_probe(mark.prompt())
-        name = self._names[leg] if way.by_name else ""
-        proof = await self._prober.send(self._addresses[leg], request, within_s, to_end=way.to_end, name=name)
+        name, to = self._names[leg] if way.by_name else "", self._addresses[leg]
+        if way.plain:
+            to = msgspec.structs.replace(to, host="")
+        proof = await self._prober.send(to, request, within_s, to_end=way.to_end, name=name)
         outcome = msgspec.structs.replace(proof.outcome, usual_s=self._usually_s(leg, way))
         if stream and outcome.status == 200:
             ends, _ = provider.count_events(outcome.body, b"")
@@ -278,8 +284,8 @@ class Prover:
 
 def _way(plan: FaultPlan) -> _Way:
     fault = _fault(plan)
-    by_name = fault.lookups() is not Lookups.ANSWERED
-    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity, by_name)
+    by_name, plain = fault.lookups() is not Lookups.ANSWERED, fault.plane == "toxi"
+    return _Way(fault.probe_streams, fault.probe_closes, fault.of_identity, by_name, plain)
 
 
 def _through(probes: Sequence[Probe], leg: str, stream: bool, identity: bool) -> list[Probe]:

@@ -89,12 +89,12 @@ class ProofPart(_Part, frozen=True, kw_only=True):
 
 
 class FaultPart(_Part, frozen=True, kw_only=True):
-    """What became of a fault. touched_requests: attempts and hung connects that met it; for a fault that refuses
-    connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away; for one of an
-    identity service, the arrivals that had to do without a token or waited for it; for one of names, which meets
-    lookups (`failed_lookups`) and no requests, the arrivals that it turned away, if any lookup failed. touched_tokens:
-    the gateway's requests for tokens that met it. switched: how often a fault that flaps as a whole went off or on
-    again.
+    """What became of a fault. touched_requests: attempts, hung connects and handshakes that met it; for a fault that
+    refuses connections, where the kernel answers and no plane sees the connect, the arrivals that it turned away; for
+    one of an identity service, the arrivals that had to do without a token or waited for it; for one of names, which
+    meets lookups (`failed_lookups`) and no requests, the arrivals that it turned away, if any lookup failed.
+    touched_tokens: the gateway's requests for tokens that met it. switched: how often a fault that flaps as a whole
+    went off or on again.
     shape: which requests it hits; empty for all. proof: by leg.
     """
 
@@ -111,6 +111,7 @@ class FaultPart(_Part, frozen=True, kw_only=True):
     held_connections: int
     hung_connects: int
     failed_lookups: int = 0
+    handshakes: int = 0
     shape: str = ""
     proof: tuple[ProofPart, ...] = ()
     touched_tokens: int = 0

@@ -40,7 +40,7 @@ from drills.events import (
     TimelineEnded,
     TimelineStarted,
 )
-from drills.gatewayplane import GatewayPlane
+from drills.gatewayplane import READY_POLL_S, GatewayPlane, Readiness
 from drills.gateways.base import Discovery, Entrance, Gateway, Launch, MakesCalls, RunsAlready
 from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
@@ -60,7 +60,6 @@ from drills.until import Answers, Progress
 GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
 _SIMULATOR_WITHIN_S = 20.0
-_READY_POLL_S = 0.1
 _READY_POLL_WITHIN_S = 2.0
 _ERROR = re.compile(r"[\w.]*(?:Error|Exception): .")
 _LAST_LINES = 5
@@ -301,8 +300,9 @@ class _Run:
         """Start the gateway, unless it runs already, and wait until it is ready."""
         job = self._job
         self._redactor.learn(launch.secrets)
+        readiness = self._readiness(stack, launch, ground)
         if not isinstance(launch, Launch):
-            await self._until_ready(launch, asyncio.Event(), ground)
+            await self._until_ready(readiness, asyncio.Event())
             return
         self._say(f"starting {job.gateway.name} {job.gateway_version}")
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="starting"))
@@ -314,7 +314,7 @@ class _Run:
             files=launch.files,
             blobs=launch.blobs,
         )
-        child = await plane.start(job.gateway.name, keep, ground)
+        child = await plane.start(job.gateway.name, keep, readiness, ground)
         stack.push_async_callback(self._stop_gateway, plane, child)
         ended = asyncio.Event()
 
@@ -325,8 +325,20 @@ class _Run:
                 self.emit(self._program_ended(child, asked=False))
 
         child.listen(self._write_log, on_end)
-        await self._until_ready(launch, ended, ground)
+        await self._until_ready(readiness, ended)
         self.emit(GatewayLine(at_s=self._clock.now_s(), what="ready"))
+
+    def _readiness(self, stack: contextlib.AsyncExitStack, launch: Entrance, ground: Ground) -> Readiness:
+        """How the gateway is asked whether it is ready. One that says so nowhere is taken for ready when it runs."""
+        watch = Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)
+        stack.push_async_callback(watch.aclose)
+
+        async def ask() -> bool:
+            return not launch.ready_path or await watch.answers(
+                launch.base_url + launch.ready_path, launch.ready_status
+            )
+
+        return Readiness(ask, launch.start_timeout_s)
 
     async def _stop_gateway(self, plane: GatewayPlane, child: Child) -> None:
         by_itself = not child.alive
@@ -350,18 +362,15 @@ class _Run:
         if said := clean(text):
             self._said.append(said)
 
-    async def _until_ready(self, launch: Entrance, ended: asyncio.Event, ground: Ground) -> None:
-        if not launch.ready_path:
-            return  # nothing says so but its answers
-        until_s = self._clock.now_s() + launch.start_timeout_s
-        async with contextlib.aclosing(Prober(self._clock, _READY_POLL_WITHIN_S, ground=ground)) as prober:
-            while self._clock.now_s() < until_s:
-                if ended.is_set():
-                    raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
-                if await prober.answers(launch.base_url + launch.ready_path, launch.ready_status):
-                    return
-                await asyncio.sleep(_READY_POLL_S)
-        what = f"{self._job.gateway.name} was not ready within {launch.start_timeout_s:g} s: {self._last_log_line()}"
+    async def _until_ready(self, readiness: Readiness, ended: asyncio.Event) -> None:
+        until_s = self._clock.now_s() + readiness.within_s
+        while self._clock.now_s() < until_s:
+            if ended.is_set():
+                raise UsageProblem(f"{self._job.gateway.name} ended at its start: {self._last_log_line()}")
+            if await readiness.ask():
+                return
+            await asyncio.sleep(READY_POLL_S)
+        what = f"{self._job.gateway.name} was not ready within {readiness.within_s:g} s: {self._last_log_line()}"
         raise UsageProblem(what)
 
     def _last_log_line(self) -> str:
@@ -418,7 +427,7 @@ class _Run:
         await self._wait(start_s + self._job.plan.duration_s - early_s, driver, prover)
         self.emit(TimelineEnded(at_s=self._clock.now_s()))
         self._over.set()
-        await prover.settled()
+        await asyncio.gather(prover.settled(), *(plane.settled() for plane in planes.values()))
 
     async def _wait(self, due_s: float, driver: Driver, prover: Prover) -> float:
         """Wait for a time of the plan, or for the condition that ends the phase; how much earlier that was."""

@@ -16,7 +16,7 @@ from drills.events import FaultEffective
 from drills.ledger import FaultRecord, Ledger
 from drills.outage import Asked, client_outage, ended
 from drills.outcomes import Outcome
-from drills.request import Attempt, Request
+from drills.request import Request
 from drills.result import Switchover
 
 _SERVED_BEFORE = 20
@@ -40,6 +40,7 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
         return None
     end_s = window_end_s(ledger, fault)
     faulted = frozenset(fault.plan.legs)
+    sick = faulted or _sick(ledger, onset_s)
     own = _without_the_next(ledger, fault, end_s)
     window = [r for r in own if onset_s <= r.due_s < end_s and r.outcome is not Outcome.NOT_STARTED]
     before = served_before(ledger, onset_s, faulted)
@@ -55,13 +56,15 @@ def measure(ledger: Ledger, fault: FaultRecord) -> Switchover | None:
     if first_failure_s is None:
         reasons["first_failure_s"] = "no request failed or was slow while the fault was on"
     if first_success_s is None:
-        reasons["switchover_s"] = f"no other leg answered within {end_s - onset_s:.1f} s"
-    lower_s, upper_s = _switch_bracket(window, fault, onset_s)
+        nobody = "no other leg" if faulted else "nobody"
+        reasons["switchover_s"] = f"{nobody} answered within {end_s - onset_s:.1f} s"
+    lower_s, upper_s = _switch_bracket(ledger, window, onset_s)
     if upper_s is None:
         reasons["recovery_s"] = f"callers were not answered well again within {end_s - onset_s:.1f} s"
     tokens = ledger.tokens_asked(faulted) if fault.plan.of_identity else ()
-    avoidance_s = _avoidance_s(fault, window, tokens, onset_s, end_s, reasons)
-    detours = _detours(ledger, fault, window, faulted, onset_s)
+    others_s = [*_traces_s(ledger, fault, sick), *(token.received_s for token in tokens)]
+    avoidance_s = _avoidance_s(sick, window, others_s, onset_s, end_s, reasons)
+    detours = _detours(ledger, fault, window, sick, onset_s)
     if not detours:
         reasons["detour_p50_s"] = "no request went to a faulted leg first and to a healthy one after"
     met = [a for a in (*ledger.attempts, *tokens) if fault.plan.id in a.faults]
@@ -157,48 +160,75 @@ def served_before(ledger: Ledger, at_s: float, of: Collection[str] = ()) -> str 
     return next((leg for leg in (*asked, *(leg for leg, _ in counts))), None)
 
 
+def _sick(ledger: Ledger, at_s: float) -> frozenset[str]:
+    """The legs on which faults are at a time."""
+    return frozenset(
+        leg
+        for fault in ledger.faults
+        if fault.effective_s is not None and fault.effective_s <= at_s < (fault.cleared_s or math.inf)
+        for leg in fault.plan.legs
+    )
+
+
+def _traces_s(ledger: Ledger, fault: FaultRecord, sick: frozenset[str]) -> Collection[float]:
+    """When tries at sick legs came to no attempt: connects that hung, lookups that failed, handshakes that met a fault.
+    Because of this one, or of any if it is on the gateway itself.
+    """
+    if fault.plan.legs:
+        return fault.traces_s
+    hung = {seen.seen_s for other in ledger.faults for seen in other.hung_connects if seen.leg in sick}
+    hung |= {seen.seen_s for other in ledger.faults for seen in other.handshakes if seen.leg in sick}
+    return hung | {seen.seen_s for other in ledger.faults for seen in other.failed_lookups if sick & {*seen.legs}}
+
+
 def _tried(request: Request, legs: frozenset[str]) -> bool:
     return any(attempt.leg in legs for attempt in request.attempts)
 
 
-def _switch_bracket(window: Sequence[Request], fault: FaultRecord, onset_s: float) -> tuple[float, float | None]:
+def _switch_bracket(ledger: Ledger, window: Sequence[Request], onset_s: float) -> tuple[float, float | None]:
     """(lower, upper] around the instant from which callers are answered well, given that it stays so; on the clock.
 
     lower: `sent_s` of the last request that was not good; the onset when there is none. upper: `done_s` of the first
-    good one due after it, None when there is none. An answer of a faulted leg after the end of the fault is no proof
-    of a recovery: that request was due just before the end, and the end rescued it.
+    good one due after it, None when there is none. An answer of a faulted leg after the end of its fault is no proof
+    of a recovery: that request was due just before the end, and the end rescued it. That is so for every fault: two
+    that end together rescue each other's callers.
     """
     last = max((index for index, r in enumerate(window) if not r.good), default=None)
     if last is None:
         lower_s, after = onset_s, window
     else:
         lower_s, after = window[last].sent_s or window[last].due_s, window[last + 1 :]
-    cleared_s = fault.cleared_s if fault.cleared_s is not None else math.inf
     for request in after:
-        done_s = request.done_s
-        if request.good and done_s is not None and not (request.served_by in fault.plan.legs and done_s > cleared_s):
-            return lower_s, done_s
+        if request.good and request.done_s is not None and not _rescued_by_an_end(ledger, request, request.done_s):
+            return lower_s, request.done_s
     return lower_s, None
 
 
+def _rescued_by_an_end(ledger: Ledger, request: Request, done_s: float) -> bool:
+    return any(
+        request.served_by in fault.plan.legs and request.due_s < fault.cleared_s < done_s
+        for fault in ledger.faults
+        if fault.effective_s is not None and fault.cleared_s is not None
+    )
+
+
 def _avoidance_s(
-    fault: FaultRecord,
+    sick: frozenset[str],
     window: Sequence[Request],
-    tokens: Sequence[Attempt],
+    others_s: Sequence[float],
     onset_s: float,
     end_s: float,
     reasons: dict[str, str],
 ) -> float | None:
-    """Since onset, when the gateway stopped sending work to the faulted legs, probes aside; None with a reason.
+    """Since onset, when the gateway stopped sending work to the sick legs, probes aside; None with a reason.
 
-    tokens: its requests for tokens, where these are what the fault meets.
+    sick: the fault's legs; of a fault on the gateway itself, those that other faults are on. others_s: when it sent
+    what is no attempt: connects that hung, and requests for tokens where these are what the fault meets.
     """
-    faulted = fault.plan.legs
-    times = [a.received_s for r in window for a in r.attempts if a.leg in faulted]
-    times += [*fault.traces_s, *(token.received_s for token in tokens)]
+    times = [*others_s, *(a.received_s for r in window for a in r.attempts if a.leg in sick)]
     times = sorted(time_s for time_s in times if onset_s <= time_s < end_s)
-    if not faulted:
-        reasons["avoidance_s"] = "a fault on the gateway itself holds no leg"
+    if not sick:
+        reasons["avoidance_s"] = "a fault on the gateway itself holds no leg, and no other fault was on"
         return None
     if not times:
         reasons["avoidance_s"] = "no attempt on the faulted legs was seen; a refused connect leaves no trace"

@@ -70,11 +70,13 @@ def _hidden_connects(targets: Targets) -> Iterator[Problem]:
     """A leg behind Toxiproxy accepts every connect, so what happens to connects behind it cannot be seen before it."""
     wired = {leg.name: use for use, hit in targets if use.fault.plane == "toxi" for leg in hit}
     for use, hit in targets:
-        if use.fault.plane == "mitm" and use.fault.connections() is not Connections.OPEN:
+        connects = use.fault.connections() is not Connections.OPEN
+        if use.fault.plane == "mitm" and (connects or use.fault.handshake() is not None):
+            why = "it accepts all connects; use 'wire_down' or 'hang'" if connects else "whose handshake it is, is lost"
             for leg in hit:
                 if leg.name in wired:
                     what = f"fault {use.kind!r} cannot be on {leg.name}, which {wired[leg.name].kind!r} puts behind"
-                    yield Problem(f"{what} Toxiproxy: it accepts all connects; use 'wire_down' or 'hang'", use.place)
+                    yield Problem(f"{what} Toxiproxy: {why}", use.place)
                     break
 
 

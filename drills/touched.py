@@ -16,7 +16,7 @@ from faults.proof import CLEARLY_LATE_S
 
 
 def touched_requests(ledger: Ledger, fault: FaultRecord) -> int:
-    """Attempts and hung connects that met the fault.
+    """Attempts, hung connects and TLS handshakes that met the fault.
 
     A refused connect is answered by the kernel and seen by no plane. For such a fault the arrivals count that were
     due while it was on and of which no attempt reached its legs, if one of its legs served before; and an application
@@ -28,7 +28,7 @@ def touched_requests(ledger: Ledger, fault: FaultRecord) -> int:
     if fault.plan.of_identity:
         return _for_want_of_a_token(ledger, fault)
     attempts = sum(1 for attempt in ledger.attempts if fault.plan.id in attempt.faults)
-    touched = attempts + len(fault.hung_connects)
+    touched = attempts + len(fault.hung_connects) + len(fault.handshakes)
     onset_s = fault.effective_s
     of_names = fault.plan.lookups is not Lookups.ANSWERED
     if onset_s is None or not (of_names or fault.plan.connections is Connections.REFUSED):

@@ -219,8 +219,8 @@ class Fault:
         """Whether it decides about each request. Other faults are states of a port, a name, a line or a process: all
         shapes but the square choose requests, and so are not for them.
         """
-        of_requests = self.connections() is Connections.OPEN and self.lookups() is Lookups.ANSWERED
-        return self.plane == "mitm" and of_requests
+        open_ = self.connections() is Connections.OPEN and self.handshake() is None
+        return self.plane == "mitm" and open_ and self.lookups() is Lookups.ANSWERED
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
@@ -245,14 +245,20 @@ class Fault:
     def proves(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met while the fault was on proves that the fault is on.
 
-        By default what the state of the connections does to a connect; where connections stay open, anything but the
-        usual answer at the usual time. A fault that does something more definite says so itself.
+        By default what the state of the connections does to a connect, or what the leg does in a TLS handshake; where
+        connections come about as ever, anything but the usual answer at the usual time. A fault that does something
+        more definite says so itself.
         """
         state = self.connections()
         if state is Connections.REFUSED:
             return outcome.came is Came.REFUSED
         if state is Connections.BLACKHOLED:
             return outcome.came is Came.CONNECT_HUNG and outcome.late
+        handshake = self.handshake()
+        if handshake is not None and not handshake.answered:
+            return outcome.came is Came.HANDSHAKE_HUNG and outcome.late
+        if handshake is not None:
+            return outcome.came is Came.HANDSHAKE_FAILED and outcome.certificate is handshake.certificate
         return outcome.came is not Came.STOPPED and (outcome.came is not Came.WHOLE or outcome.late)
 
     def restored(self, outcome: ProbeOutcome) -> bool:

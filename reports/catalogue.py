@@ -22,17 +22,19 @@ A fault stands in a phase of a scenario's timeline, with the legs that it hits a
 They go together in the order in which a request meets them. *First* is the one that began first, and of those that
 begin together the one that is written first.
 
-1. The line (`wire_*`): every toxic acts, the first one first. A line that is down is down for all of them.
-2. The connection: refused (`refuse`) beats silent (`blackhole`), which beats open.
-3. The request: it waits for the sum of all delays (`slow`, `identity_slow`). Words are swapped (`degraded_text`).
+1. The name (`dns_failure`): silence beats a failure of the name server, which beats the word that there is no such
+   name. Who has a connection asks for none.
+2. The line (`wire_*`): every toxic acts, the first one first. A line that is down is down for all of them.
+3. The connection: refused (`refuse`) beats silent (`blackhole`), which beats open.
+4. The request: it waits for the sum of all delays (`slow`, `identity_slow`). Words are swapped (`degraded_text`).
    Then the first of all the others that answer, hold or break decides. When that one is cleared while it holds the
    request, the next one decides.
-4. The answer: what slows it down adds up (`slow_first_token`, `slow_tokens`), also for an answer that will break; of
+5. The answer: what slows it down adds up (`slow_first_token`, `slow_tokens`), also for an answer that will break; of
    several `bandwidth` the narrowest counts.
 
-Requests for tokens meet faults of the identity service (`identity_*`), of the connection and of the line, and no
-others; requests for models never meet those of the identity service. A fault that flaps (`square`) takes no part while
-it is off. Faults on the gateway itself (`gateway_*`) are on no leg: a gateway that does not run asks nobody.
+Requests for tokens meet faults of the identity service (`identity_*`), of names, lines and connections, and no others;
+requests for models never meet those of the identity service. A fault that flaps (`square`) takes no part while it is
+off. Faults on the gateway itself (`gateway_*`) are on no leg: a gateway that does not run asks nobody.
 
 ## All faults
 """

@@ -23,7 +23,7 @@ from drills.switchover import last_s
 from drills.verdict import Judged
 from faults.base import kinds
 from reports.scale import bin_width_s
-from reports.words import phase_name
+from reports.words import on_gateway, phase_name
 
 _SPELLS_SHOWN = 200
 _UNKNOWN_COLOUR = "#777777"
@@ -230,7 +230,8 @@ def moments(result: Result) -> tuple[Moment, ...]:
                 Moment(f"F{mark}", one.first_failure_s, f"first failure or slow answer, {ago_s:.2f} s {after}")
             )
         if one.first_success_s is not None and one.switchover_s is not None:
-            about = f"switchover: first good answer of {one.to or 'another leg'}, {one.switchover_s:.2f} s {after}"
+            name = "" if on_gateway(result, one.fault) else "switchover: "
+            about = f"{name}first good answer of {one.to or 'another leg'}, {one.switchover_s:.2f} s {after}"
             found.append(Moment(f"S{mark}", one.first_success_s, about))
         if one.recovery_s is not None:
             about = f"recovered: from here on callers are answered well, {one.recovery_s:.2f} s {after}"

@@ -21,6 +21,7 @@ from reports.words import (
     returned,
     seconds,
     shape,
+    way,
 )
 
 PATHS_SHOWN = 50
@@ -79,7 +80,7 @@ def switchovers(result: Result) -> Table:
     rows = (
         (
             found.fault,
-            f"{found.from_ or 'nobody'} → {found.to or 'nobody'}",
+            way(result, found).replace("->", "→"),
             seconds(found.switchover_s),
             recovery(found),
             _outage(found.client_outage_s),

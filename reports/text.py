@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from drills.result import CheckPart, Result, Verdict
+from drills.result import CheckPart, Result, Switchover, Verdict
 from reports.escape import plain
-from reports.words import avoided, host_tried, recovery, returned, seconds, sentence
+from reports.words import (
+    avoided,
+    host_tried,
+    on_gateway,
+    recovery,
+    restored,
+    returned,
+    seconds,
+    sentence,
+    way,
+)
 
 STYLES = {
     Verdict.PASS: "bold green",
@@ -48,23 +59,36 @@ def render(result: Result, folder: str) -> list[Line]:
 def _switchovers(result: Result) -> list[Line]:
     lines = []
     for found in result.switchovers:
-        outage = found.client_outage_s
+        gateway = on_gateway(result, found.fault)
         lines += [
-            Line(f"switchover {found.fault}: {found.from_ or 'nobody'} -> {found.to or 'nobody'}", "bold"),
-            Line(f"  first good answer of another leg  {seconds(found.switchover_s)}"),
-            Line(f"  callers answered well again       {recovery(found)}"),
-            Line(
-                f"  client outage                     {outage.point:.2f} s (between {outage.lower:.2f} and "
-                f"{outage.upper:.2f}); {found.bad} of {found.arrivals} bad, {found.slow} slow"
-            ),
-            Line(f"  faulted leg left alone after      {avoided(found)}"),
+            Line(f"{'gateway fault' if gateway else 'switchover'} {found.fault}: {way(result, found)}", "bold"),
+            *_rows(_while_on(result, found, gateway)),
         ]
-        if found.detour_p50_s is not None:
-            lines.append(Line(f"  a rescued caller waited           {seconds(found.detour_p50_s)} more (median)"))
     for back in result.failbacks:
         if back.expected:
             lines.append(Line(f"failback {back.fault} to {back.to or 'nobody'}: {returned(back)}", "bold"))
     return [*lines, Line("")] if lines else []
+
+
+def _while_on(result: Result, found: Switchover, gateway: bool) -> Iterator[tuple[str, str]]:
+    outage = found.client_outage_s
+    bounds = f"between {outage.lower:.2f} and {outage.upper:.2f}"
+    yield "first good answer" if gateway else "first good answer of another leg", seconds(found.switchover_s)
+    yield "callers answered well again", recovery(found)
+    yield "client outage", f"{outage.point:.2f} s ({bounds}); {found.bad} of {found.arrivals} bad, {found.slow} slow"
+    if gateway:
+        yield "gateway ready again after", restored(next(part for part in result.faults if part.id == found.fault))
+    if not gateway or "holds no leg" not in found.reasons.get("avoidance_s", ""):
+        yield "other faults' legs left alone after" if gateway else "faulted leg left alone after", avoided(found)
+    if found.detour_p50_s is not None:
+        yield "a rescued caller waited", f"{seconds(found.detour_p50_s)} more (median)"
+
+
+def _rows(pairs: Iterable[tuple[str, str]]) -> list[Line]:
+    """Two columns."""
+    rows = list(pairs)
+    width = max(len(name) for name, _ in rows)
+    return [Line(f"  {name:{width}}  {value}") for name, value in rows]
 
 
 def _findings(result: Result) -> list[Line]:

@@ -46,6 +46,17 @@ def avoided(found: Switchover) -> str:
     return seconds(found.avoidance_s)
 
 
+def on_gateway(result: Result, fault: str) -> bool:
+    """Whether a fault is on the gateway itself."""
+    return any(part.id == fault and not part.legs for part in result.faults)
+
+
+def way(result: Result, found: Switchover) -> str:
+    """From which leg to which the callers went; of a fault on the gateway itself, who answered before and after."""
+    before, after = found.from_ or "nobody", found.to or "nobody"
+    return f"{before} before, {after} after" if on_gateway(result, found.fault) else f"{before} -> {after}"
+
+
 def returned(found: Failback) -> str:
     """Failback with its resolution, `never`, or why none was expected."""
     if not found.expected:
@@ -131,11 +142,13 @@ WORDS = (
     ("corrupt", "a success that is none: truncated, blended, doubled or empty"),
     ("not started", "the load generator could not send it"),
     ("slow", "ok, but later than the limit"),
-    ("first success", "from the onset to the first good answer of another leg; one lucky request is enough"),
+    ("first success", ("from the onset to the first good answer of another leg, or of any when the fault is on the "
+     "gateway itself; one lucky request is enough")),
     ("recovered", ("from the onset to when callers were answered well for the rest of the fault, at the latest; the "
      "resolution is how much sooner it may have been")),
     ("client outage", "how long callers were without good answers: best estimate and, in brackets, its bounds"),
-    ("leg avoided", "from the onset to the last request that the gateway still sent to the faulted leg"),
+    ("leg avoided", ("from the onset to the last request that the gateway still sent to the faulted leg; to legs that "
+     "other faults were on when the fault is on the gateway itself")),
     ("detour", "how much longer a rescued caller waited for the healthy leg (median)"),
     ("failback", "from the end of the fault to the first good answer of the leg that served before"),
     ("excess outage", "client outage after the fault had been cleared"),

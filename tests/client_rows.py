@@ -279,4 +279,10 @@ GATEWAY = [
     # The kernel accepts the connect.
     Row("gateway_pause", {}, *(NOTHING,) * 2, *(SILENT["openai"],) * 2),
 ]
+ELSEWHERE = {
+    "dns_failure": "test_private_network.py",
+    "tls_bad_certificate": "test_tls_faults.py",
+    "tls_handshake_hang": "test_tls_faults.py",
+}
+"""Kinds that need a private network or TLS, and the test in which clients meet them."""
 ROWS = [*CONNECTIONS, *TIME, *ANSWERS, *STREAMS, *IDENTITY, *WIRE, *GATEWAY]

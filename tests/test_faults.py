@@ -321,9 +321,7 @@ def test_what_becomes_of_lookups(faults: tuple[Fault, ...], state: Lookups, coun
 
 def test_names_have_no_shape_but_a_square() -> None:
     """A lookup is for many requests, so no share of them can be chosen; it can flap, though."""
-    with pytest.raises(
-        ValueError, match="dns_failure is a fault of connections or names: it has no shape but a square"
-    ):
+    with pytest.raises(ValueError, match="dns_failure is a fault of connections or names: it has no shape but a sq"):
         Board(7).put_on("f", "dns_failure", {}, ("a",), Shape(share=0.5))
 
 

@@ -14,6 +14,7 @@ from calibration.story import history
 from test_scenario import timeline
 
 from drills.events import (
+    AttemptReceived,
     FaultCleared,
     FaultSwitched,
 )
@@ -302,6 +303,19 @@ def test_whom_a_flapping_gateway_touched() -> None:
     edges = [edge(1.45, on=False), edge(1.65, on=True)]
     [part] = judge(flapping("ppp[rrrprr]spp", edges, Connections.OPEN, "process"), "story").faults
     assert part.touched_requests == 4
+
+
+@pytest.mark.parametrize(("began_s", "touched"), [(1.425, 0), (1.435, 1)])
+def test_a_gateway_goes_on_before_its_keeper_says_so(began_s: float, touched: int) -> None:
+    """A request due at 1.3 waited for it: it was worked on while, and not before, the pause was being undone."""
+    edges = [edge(1.45, on=False, took_s=0.02)]
+    moved = [
+        msgspec.structs.replace(event, received_s=began_s)
+        if isinstance(event, AttemptReceived) and event.id == f"{3:016x}"
+        else event
+        for event in flapping("ppp[ppppp]spp", edges, Connections.OPEN, "process")
+    ]
+    assert judge(moved, "story").faults[0].touched_requests == touched
 
 
 def test_whom_a_flapping_line_touched() -> None:

@@ -38,7 +38,7 @@ from drills.events import (
     PlaneTrouble,
     When,
 )
-from drills.gatewayplane import GatewayPlane
+from drills.gatewayplane import GatewayPlane, Readiness
 from drills.keeper import Keep
 from drills.legs import Leg
 from drills.marks import Shape as Whole
@@ -290,12 +290,14 @@ def on_a_program(folder: Path, fault: Fault, clear_after_s: float) -> Gatewayed:
     """Let a fault flap on a program, and clear it after some time."""
     found = Gatewayed()
 
+    async def ready() -> bool:
+        return found.running
+
     async def run() -> None:
         plane = GatewayPlane(Clock(), found.emit)
         argv = (sys.executable, "-c", PROGRAM)
-        child = await plane.start(
-            "program", Keep(argv=argv, env={}, cwd=str(folder), private=str(folder / "private"), files={})
-        )
+        keep = Keep(argv=argv, env={}, cwd=str(folder), private=str(folder / "private"), files={})
+        child = await plane.start("program", keep, Readiness(ready, 5.0))
         child.listen(found.hear, lambda _: None)
         async with asyncio.timeout(10):
             await found.up.wait()
@@ -347,13 +349,16 @@ import asyncio, sys
 import msgspec
 from drills.clock import Clock
 from drills.events import FaultPlan
-from drills.gatewayplane import GatewayPlane
+from drills.gatewayplane import GatewayPlane, Readiness
 from drills.keeper import Keep
+
+async def ready():
+    return True
 
 async def main():
     plane = GatewayPlane(Clock(), lambda event: print(type(event).__name__, flush=True))
     keep, fault = msgspec.json.decode(sys.argv[1], type=Keep), msgspec.json.decode(sys.argv[2], type=FaultPlan)
-    child = await plane.start("program", keep)
+    child = await plane.start("program", keep, Readiness(ready, 5.0))
     child.listen(lambda line: print(line.decode().strip(), flush=True), print)
     await asyncio.sleep(0.5)
     await plane.apply(fault)

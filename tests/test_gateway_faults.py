@@ -205,6 +205,8 @@ def result_of(fault: str, folder: Path) -> Result:
     [found] = ran.result.faults
     assert (found.legs, found.selector) == ((), "the gateway")
     assert found.touched_requests > 0
+    assert "and the gateway was ready" in found.proof[0].after_saw
+    assert found.proof[0].restored_s is not None
     assert not any(back.expected for back in ran.result.failbacks)
     assert ran.folder is not None
     history = (ran.folder / "history.jsonl").read_text()

@@ -23,11 +23,15 @@ from test_sdks import ask
 
 from drills import plan, providers
 from drills.events import AttemptDone, AttemptReceived, AttemptResult, Probe, Via, When
+from drills.gateways.base import Discovery
+from drills.gateways.litellm import LiteLLM
 from drills.legs import Leg
 from drills.marks import Mark, find_mark
 from drills.problems import UsageProblem
 from drills.providers.base import Surface
 from drills.result import Result, Verdict
+from drills.routing import unchanged
+from drills.routing.base import Planned
 from drills.targets import notes, resolve
 from drills.verdict import judge
 from faults.base import Answer, RequestSeen, kinds
@@ -149,6 +153,30 @@ def test_a_token_that_outlives_its_fault_is_noted(lifetime: str, noted: bool) ->
     scenario = timeline(f"{entry}{lifetime}")
     found = plan.make(scenario, LEGS, 1, "n").warnings
     assert any("outage-identity_slow lasts 5 s and a token" in warning for warning in found) is noted
+
+
+def test_a_service_that_legs_share_cannot_fail_for_one_of_them() -> None:
+    """Where the gateway asks the real host for tokens, all legs that it asks for are hit, or the plan says no."""
+    hosts = {"ver-a": "us-central1-aiplatform.googleapis.com", "ver-b": "europe-west4-aiplatform.googleapis.com"}
+    legs = [
+        msgspec.structs.replace(leg, hosts=(hosts[leg.name], "oauth2.googleapis.com"))
+        if leg.name in hosts
+        else msgspec.structs.replace(leg, hosts=(f"{leg.name}.example",))
+        for leg in LEGS
+    ]
+    found = Discovery(legs=tuple(legs), entry_model="m", config_file="", config_sha256="")
+
+    def objections(selector: str) -> list[str]:
+        scenario = timeline(f"  - {{phase: outage, for: 5s, faults: [identity_down: {{{selector}}}]}}\n")
+        planned = Planned(gateway=LiteLLM(), found=found, targets=resolve(scenario, legs))
+        return [str(problem) for problem in unchanged.problems(planned)]
+
+    assert objections("cloud: gcp") == []
+    [objection] = objections("leg: ver-b")
+    assert objection == (
+        "a.yaml:6:39: fault 'identity_down' on leg: ver-b spares ver-a, whose tokens come from the same "
+        "oauth2.googleapis.com:443; select all of these legs, or use --route rewrite"
+    )
 
 
 # --- whom it meets ---------------------------------------------------------------------------------------------------

@@ -87,6 +87,10 @@ NUMBERS: list[tuple[str, str, Any]] = [
     # The last request was due 50 ms before the end and is answered by the faulted leg 10 ms after it: that is the end
     # of the fault and no recovery.
     ("ppp[xxxp]ppp", "switchovers.0.recovery_s", None),
+    # Two faults end together: the primary's answer 10 ms later proves no recovery from the loss of the standby either.
+    ("ppp[xs{zzzp}]ppp", "switchovers.1.recovery_s", None),
+    # The third leg's does (due 1.8, answered 1.86; the onset was 1.45).
+    ("ppp[xs{zzzt}]ppp", "switchovers.1.recovery_s", 0.41),
     # The same answer from another leg is one.
     ("ppp[xxxs]ppp", "switchovers.0.recovery_s", 0.41),
     # Half of the requests pass the fault on the faulted leg itself: good while it is on, so callers have recovered.

@@ -400,7 +400,9 @@ def test_notes(tmp_path: Path, name: str) -> None:
     config, expected = NOTES[name]
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config, indent=2), encoding="utf-8")
-    placed = [note for note in GATEWAY.discover(path, "gpt-4o").notes if note.startswith(f"{path}:")]
+    found = GATEWAY.discover(path, "gpt-4o")
+    placed = [note for note in (*found.notes, *found.left_out) if note.startswith(f"{path}:")]
+    assert any(" is left out: " in note for note in placed) is bool(found.left_out)
     assert [note.partition(": ")[2] for note in placed] == expected
 
 

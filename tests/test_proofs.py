@@ -422,7 +422,7 @@ def test_a_fault_on_the_gateway_is_proved_by_its_keeper() -> None:
     for missing, words in (
         (When.BEFORE, "no probe proved that it was well before"),
         (When.DURING, "its keeper did not see the process go"),
-        (When.AFTER, "its keeper did not see the process come back"),
+        (When.AFTER, "it is not proved to be ready again"),
     ):
         result = judge(at_the_gateway(*(one for one in When if one is not missing)), "story")
         [part] = [part for part in result.checks if part.name == CHECK.name]

@@ -35,10 +35,13 @@ PROMPT_TOKENS = len(MARK.prompt().split())
 ANSWER_TOKENS = MARK.words + 1
 
 
-def ask(python: Path, script: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def ask(
+    python: Path, script: str, calls: list[dict[str, Any]], env: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Run a script of calls in the SDKs' environment, with no credentials or proxies of the user's in it."""
     environment = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "TMPDIR"}}
     environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    environment |= env or {}
     done = subprocess.run(
         [str(python), str(SCRIPTS / f"{script}.py")],
         check=False,

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from client_rows import CLOSING, HALF, LATE, LATE_S, ROWS, WHOLE, WITHIN_S, Row, Sees
+from client_rows import CLOSING, ELSEWHERE, HALF, LATE, LATE_S, ROWS, WHOLE, WITHIN_S, Row, Sees
 from plane_harness import Caller, PlaneProcess, Upstream, bench, measured, until
 from sdk_env import sdk_python
 from test_gateway_faults import Kept
@@ -291,8 +291,11 @@ def too_late(got: Sees, wanted: Sees) -> bool:
 
 
 def test_no_fault_comes_without_a_row() -> None:
-    """A new fault needs a row of what its clients see."""
-    assert {row.kind for row in ROWS} == set(kinds())
+    """A new fault needs a row of what its clients see, or a test of its own where it needs a network of its own."""
+    assert {row.kind for row in ROWS} | ELSEWHERE.keys() == set(kinds())
+    for kind, test in ELSEWHERE.items():
+        text = (Path(__file__).parent / test).read_text()
+        assert f'fault("{kind}"' in text or f"faults.{kind} import" in text
 
 
 def test_what_httpx_sees(rig: Rig) -> None:

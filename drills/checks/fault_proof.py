@@ -1,8 +1,8 @@
 """Did every fault prove itself on a probe of each of its legs, and was each leg proven well again after it?
 
 A plane that says that a fault is on is no proof. The probes go past the gateway and are no part of what is measured.
-A fault on the gateway itself hits no leg: what the kernel says of the process is its proof, and that callers met it is
-for another check.
+A fault on the gateway itself hits no leg: what the kernel says of the process is its proof, until the gateway is ready
+again. That callers met it is for another check.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ def _judge(measured: Measured) -> CheckPart | None:
         name=_NAME,
         verdict=Verdict.INVALID if problems else Verdict.PASS,
         expected="on each leg of each fault, a probe past the gateway meets the fault, and after it a well leg"
-        + ("; of each fault on the gateway, the kernel says what became of its process" if on_gateway else ""),
+        + ("; on the gateway itself, the kernel sees its process go, and after it it is ready" if on_gateway else ""),
         observed="; ".join([*([legs] if at_legs else []), *gateway, *problems[:3]]),
         evidence=tuple(problems[:10]),
-        advice="A fault that does not do what it says proves nothing. Lengthen the phase of the fault if it is shorter "
-        "than the answers of its legs take; if it stays, this is a bug of the tool."
+        advice="A fault that does not do what it says proves nothing. Lengthen the phase of the fault, or the time for "
+        "which its square leaves it on, if that is shorter than the answers of its legs take; if it stays, this is a "
+        "bug of the tool."
         if problems
         else "",
     )
@@ -70,7 +71,7 @@ def _gateway_problems(where: str, proof: ProofPart) -> Iterator[str]:
     if not proof.during:
         yield f"{where}: its keeper did not see the process go"
     if not proof.after:
-        yield f"{where}: its keeper did not see the process come back"
+        yield f"{where}: it is not proved to be ready again{f'; {proof.after_saw}' if proof.after_saw else ''}"
 
 
 def _saw(what: str) -> str:

@@ -50,7 +50,8 @@ class Portkey:
             entry_model=found.entry,
             config_file=found.config.document.file,
             config_sha256=_sha256(found),
-            notes=(*found.notes, *copy.left_out),
+            notes=found.notes,
+            left_out=copy.left_out,
         )
 
     def prepare(self, progress: Progress) -> str:

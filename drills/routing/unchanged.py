@@ -68,11 +68,27 @@ def problems(planned: Planned) -> Iterator[Problem]:
         names = ", ".join(leg.name for leg in legs)
         what = f"the legs {names} share the host {authority}, so that their traffic cannot be told apart there"
         yield Problem(f"{what}; use --route {Route.REWRITE}")
+    yield from _shared_services(planned)
     for use, hit in planned.targets:
         plain = [leg.name for leg in hit if leg.hosts and not hosts_of(leg)[0].tls]
         if plain and use.fault.handshake() is not None:
             what = f"fault {use.kind!r} needs TLS, and {', '.join(plain)} speaks plain HTTP"
             yield Problem(f"{what}; select other legs", use.place)
+
+
+def _shared_services(planned: Planned) -> Iterator[Problem]:
+    """Tokens that come from one host come from one place here, too: a fault of it hits all legs that ask there."""
+    for use, hit in planned.targets:
+        services = {host.authority for leg in hit for host in hosts_of(leg)[1:]} if use.fault.of_identity else set()
+        spared = [
+            leg
+            for leg in planned.found.legs
+            if leg not in hit and services.intersection(host.authority for host in hosts_of(leg)[1:])
+        ]
+        if spared:
+            names, from_ = ", ".join(leg.name for leg in spared), ", ".join(sorted(services))
+            what = f"fault {use.kind!r} on {use.selector} spares {names}, whose tokens come from the same {from_}"
+            yield Problem(f"{what}; select all of these legs, or use --route {Route.REWRITE}", use.place)
 
 
 def shared(legs: Sequence[Leg]) -> dict[str, list[Leg]]:

@@ -2,7 +2,7 @@
 
 How several faults on one leg go together is told in docs/faults.md. Of that, here:
 - Of several connection faults the hardest wins: refused before blackholed before open. One that flaps counts while it
-  is on.
+  is on. Of several faults of handshakes one that leaves them unanswered wins, else the first.
 - Requests for tokens meet faults of the identity service, all others meet the rest.
 - Every fault that a request meets decides about it, in the order in which the faults were put on. Delays are sorted to
   the front. Nothing is dropped: the mitm plane takes swaps before, and paces besides, and of the rest the first whose
@@ -23,6 +23,7 @@ import msgspec
 
 from drills.providers.base import Surface
 from faults.base import Connections, Decision, Delay, Fault, Lookups, Proceed, RequestSeen, kinds
+from faults.handshake import USUAL_HANDSHAKE, Handshake
 from faults.shapes import Shape, Square
 
 _RATE_OVER_S = 1.0
@@ -122,6 +123,17 @@ class Board:
         found = {active.id: active.fault.lookups() for active in there}
         state = next((state for state in _HARDEST_LOOKUPS_FIRST if state in found.values()), Lookups.ANSWERED)
         return state, tuple(id_ for id_, wanted in found.items() if wanted is not Lookups.ANSWERED)
+
+    def handshake(self, leg: str) -> Handshake:
+        """What the leg does in TLS handshakes now."""
+        there = (active for active in self._on(leg) if not active.off)
+        wanted = [wish for active in there if (wish := active.fault.handshake()) is not None]
+        return next((wish for wish in wanted if not wish.answered), wanted[0] if wanted else USUAL_HANDSHAKE)
+
+    def on_handshakes(self, leg: str) -> tuple[str, ...]:
+        """Ids of the faults that are at the leg's handshakes."""
+        there = (active for active in self._on(leg) if not active.off)
+        return tuple(active.id for active in there if active.fault.handshake() is not None)
 
     def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
         """What the faults that are on make of a request, in the order in which it is to be carried out: every delay,

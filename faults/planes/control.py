@@ -16,6 +16,7 @@ from drills.events import (
     FaultCleared,
     FaultEffective,
     FaultSwitched,
+    HandshakeMet,
     HostTried,
     LookupFailed,
     PlaneTrouble,
@@ -140,6 +141,7 @@ PlaneEvent = (
     | ConnectHung
     | ConnectGone
     | LookupFailed
+    | HandshakeMet
     | HostTried
     | FaultEffective
     | FaultSwitched

@@ -101,7 +101,12 @@ class LegListener:
         return 0
 
     def shake(self, handshake: Handshake, *, reset: bool) -> int:
-        """Do this in TLS handshakes from now on. `reset`: reset every open connection. Returns how many were."""
+        """Do this in TLS handshakes from now on. `reset`: reset every open connection. Returns how many were.
+
+        Raises `ValueError` when the leg speaks no TLS and this is not what it would do anyway.
+        """
+        if handshake != USUAL_HANDSHAKE and not self._certificates:
+            raise ValueError("the leg speaks plain HTTP: there are no handshakes")
         self._handshake = handshake
         writers = list(self._writers) if reset else []
         for writer in writers:

@@ -7,6 +7,7 @@ reset when the step has returned, so the second stamp is taken right after that:
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,15 @@ from typing import Protocol
 
 import msgspec
 
-from drills.events import ConnectGone, ConnectHung, FaultCleared, FaultEffective, FaultSwitched, PlaneTrouble
+from drills.events import (
+    ConnectGone,
+    ConnectHung,
+    FaultCleared,
+    FaultEffective,
+    FaultSwitched,
+    HandshakeMet,
+    PlaneTrouble,
+)
 from faults.base import Connections
 from faults.planes.board import Board
 from faults.planes.connects import Endpoint, hanging
@@ -69,7 +78,8 @@ class Plane:
         loop = asyncio.get_running_loop()
         for leg in self._spec.legs:
             at = leg.listen or ("127.0.0.1", 0)
-            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), at=at)
+            greeted = functools.partial(self._greeted, leg.name)
+            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), greeted, at=at)
         return {name: listener.port for name, listener in self._listeners.items()}
 
     async def open_names(self) -> None:
@@ -116,7 +126,7 @@ class Plane:
         self._board.put_on(command.fault, command.kind, command.settings, command.legs, command.shape, began_s)
         try:
             cut, held = self._meet(command.fault, command.legs)
-        except OSError:
+        except (OSError, ValueError):
             self._clear(command.fault, "it could not be put on")
             raise
         self._requests.faults_changed()
@@ -130,7 +140,7 @@ class Plane:
             self._arm()
 
     def _meet(self, fault: str, legs: Sequence[str]) -> tuple[int, int]:
-        """Let connections meet a fault of connections; how many were cut, and held. Others leave them alone."""
+        """Let connections meet a fault of theirs or of handshakes; how many were cut, and held."""
         cut, held = 0, 0
         for leg in legs:
             state = self._board.connections(leg)
@@ -139,12 +149,16 @@ class Plane:
                 self._requests.touch_open(leg, fault, reset=refused)
                 changed = self._listeners[leg].become(state)
                 cut, held = (cut + changed, held) if refused else (cut, held + changed)
+            if fault in self._board.on_handshakes(leg):
+                self._requests.touch_open(leg, fault, reset=True)
+                cut += self._listeners[leg].shake(self._board.handshake(leg), reset=True)
         return cut, held
 
     def _leave(self, legs: Sequence[str]) -> None:
         """Let connections be as the faults that are on now want them."""
         for leg in legs:
             self._listeners[leg].become(self._board.connections(leg))
+            self._listeners[leg].shake(self._board.handshake(leg), reset=False)
 
     def _arm(self) -> None:
         """Wait for the next time at which a flapping fault is to be switched."""
@@ -185,6 +199,11 @@ class Plane:
         finally:
             self._requests.faults_changed()
         self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
+
+    def _greeted(self, leg: str, port: int) -> None:
+        """A TLS handshake begins on a leg: report it when a fault meets it."""
+        if faults := self._board.on_handshakes(leg):
+            self._emit(HandshakeMet(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=port))
 
     def _after_resets(self, event: Callable[[float], PlaneEvent]) -> None:
         asyncio.get_running_loop().call_soon(lambda: self._emit(event(self._requests.now_s())))

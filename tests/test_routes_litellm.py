@@ -1,0 +1,62 @@
+"""One LiteLLM config on every route: the same verdict, and switchovers that agree within what each can resolve."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from drilling import SAMPLES, Ran, drill
+
+from drills.result import Switchover, Verdict
+
+pytestmark = [pytest.mark.gateway, pytest.mark.timeout(600)]
+
+SCENARIO = """\
+name: One config, three routes
+objective: Callers keep getting answers when the cloud of the first choice is gone.
+load: {rate: 10/s, streaming: 50%, deadline: 15s, slow: 4s}
+timeline:
+  - {phase: steady, for: 2s}
+  - {phase: outage, for: 5s, faults: [{blackhole: {cloud_of: primary}}]}
+  - {phase: recovery, for: 1500ms}
+expect:
+  switchover: {within: 5s}
+"""
+
+
+def test_the_same_config_on_every_route(tmp_path: Path) -> None:
+    """Byte for byte the user's file; sealed, the gateway tries nothing but its legs."""
+    config = tmp_path / "config.yaml"
+    config.write_bytes((SAMPLES / "cross-cloud.yaml").read_bytes())
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(SCENARIO)
+    before = config.read_bytes(), config.stat().st_mtime_ns
+    ran: dict[str, Ran] = {}
+    for route in ("rewrite", "forward", "sealed"):
+        folder = tmp_path / route
+        folder.mkdir()
+        words = ("run", scenario, "--config", config, "--route", route, "--seed", "11")
+        ran[route] = drill(*words, cwd=folder)
+    assert (config.read_bytes(), config.stat().st_mtime_ns) == before
+    results = {route: one.result for route, one in ran.items()}
+    assert {route: result.verdict for route, result in results.items()} == dict.fromkeys(ran, Verdict.PASS)
+    assert {route: result.gateway.route for route, result in results.items()} == {route: route for route in ran}
+    assert len({result.gateway.config_sha256 for result in results.values()}) == 1
+    assert results["sealed"].hosts_tried == ()
+    found = {route: result.switchovers[0] for route, result in results.items()}
+    assert len({(one.from_, one.to) for one in found.values()}) == 1
+    for one, other in itertools.combinations(found.values(), 2):
+        assert abs(_recovery_s(one) - _recovery_s(other)) <= max(_resolution_s(one), _resolution_s(other))
+    for route, one in found.items():
+        print(f"\n{route}: recovered in {one.recovery_s:.2f} s, resolution {one.resolution_s:.2f} s")  # noqa: T201
+
+
+def _recovery_s(found: Switchover) -> float:
+    assert found.recovery_s is not None
+    return found.recovery_s
+
+
+def _resolution_s(found: Switchover) -> float:
+    assert found.resolution_s is not None
+    return found.resolution_s
