@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -108,6 +109,17 @@ class TestReading:
         entrance = gateway.entrance()
         assert (gateway.name, entrance.base_url, entrance.ready_path) == ("127.0.0.1:4000", "http://127.0.0.1:4000", "")
         assert (entrance.chat_path, entrance.request_headers, entrance.secrets) == ("/v1/chat/completions", (), ())
+
+
+def test_the_readme_s_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README shows is a legs file, with the base URLs that it says."""
+    monkeypatch.setenv("MY_GATEWAY_KEY", KEY)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    [text] = [block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "port: 4101" in block]
+    [note] = load("http://127.0.0.1:4000", written(tmp_path, text)).discover(None, None).notes
+    assert note.endswith("first to http://127.0.0.1:4101, second to http://127.0.0.1:4102/v1")
+    for said in ("`http://127.0.0.1:4101`", "`http://127.0.0.1:4102/v1`"):
+        assert said in readme
 
 
 KEYS = "chat, headers, legs, model, name, ready"
