@@ -334,9 +334,8 @@ class _Run:
         stack.push_async_callback(watch.aclose)
 
         async def ask() -> bool:
-            return not launch.ready_path or await watch.answers(
-                launch.base_url + launch.ready_path, launch.ready_status
-            )
+            url = launch.base_url + launch.ready_path
+            return not launch.ready_path or await watch.answers(url, launch.ready_status)
 
         return Readiness(ask, launch.start_timeout_s)
 
