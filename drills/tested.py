@@ -45,6 +45,11 @@ def _program(args: argparse.Namespace, scenario: Scenario) -> program.Program:
     why = "does not go with a command after --, which is started as it is"
     problems = [*_beside(args, ("gateway", "config", "model", "port"), why)]
     problems += _faults_on_it(scenario, "an application is none")
+    problems += [
+        Problem(f"fault {use.kind!r} changes marks, and an application's own calls carry none", use.place)
+        for use in scenario.faults
+        if use.fault.of_marks
+    ]
     if not args.program:
         problems.append(Problem("there is no command after --"))
     if args.legs is None:

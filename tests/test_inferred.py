@@ -1,9 +1,9 @@
 """Which calls of an application are one request: literal calls in, requests out. No application, no clock.
 
-A call is written `p:text 1-1.1 how`: on leg p (then s, then t), with that text, from 1 s to 1.1 s. How it ended: `ok`
-(a whole answer), `503` (the fault answered), `left` (the application gave up waiting), `open` (it has not ended). At
-the end, `+1`: the SDK said that it is its first retry, `+0`: that it is a first try, `@7`: its local port. A connect
-that hung is `~p 1-3`, gone at 3 s and seen for the last time 0.1 s before.
+A call is written `p:text 1-1.1 how`: on leg p (then s, then t beside u), with that text, from 1 s to 1.1 s. How it
+ended: `ok` (a whole answer), `503` (the fault answered), `left` (the application gave up waiting), `open` (it has not
+ended). At the end, `+1`: the SDK said that it is its first retry, `+0`: that it is a first try, `@7`: its local port. A
+connect that hung is `~p 1-3`, gone at 3 s and seen for the last time 0.1 s before.
 
 A request is written `1-1.2 s ps`: due at 1 s, ended at 1.2 s, answered by s after attempts on p and s. `-`: by nobody.
 `~`: a connect that hung was a part of it. `?`: its end was not seen, `late`: it ended after the deadline.
@@ -37,16 +37,17 @@ from drills.events import (
     RunStarted,
     TimelineEnded,
 )
-from drills.inferred import Span, hangs_of, requests
+from drills.inferred import Order, Span, hangs_of, order_of, requests
+from drills.legs import Leg
 from drills.request import Attempt, Request
 from drills.result import CheckPart, Result, Verdict
 from drills.verdict import judge
 from faults.base import Connections
 
-LEGS = ("p", "s", "t")
+ORDER = Order({"p": 0, "s": 1, "t": 2, "u": 2})
 DEADLINE_S = 30.0
-_CALL = re.compile(r"([pst]):(\S*) ([\d.]+)-([\d.]+) (ok|503|left|open)(?: \+(\d))?(?: @(\d+))?")
-_HANG = re.compile(r"~([pst]) ([\d.]+)-([\d.]+)(?: @(\d+))?")
+_CALL = re.compile(r"([pstu]):(\S*) ([\d.]+)-([\d.]+) (ok|503|left|open)(?: \+(\d))?(?: @(\d+))?")
+_HANG = re.compile(r"~([pstu]) ([\d.]+)-([\d.]+)(?: @(\d+))?")
 
 
 def attempt(number: int, written: str) -> Attempt:
@@ -100,7 +101,7 @@ def inferred(story: str, told_s: float | None = None) -> list[str]:
             local = int(port or 5000 + number)
             hung.append(ConnectHung(leg=leg, seen_s=float(begin), faults=("f",), port=local))
             gone.append(ConnectGone(leg=leg, port=local, last_seen_s=float(end) - 0.1, at_s=float(end)))
-    found_all = requests(LEGS, calls, hangs_of(hung, gone), Span(0.0, 100.0, told_s), DEADLINE_S)
+    found_all = requests(ORDER, calls, hangs_of(hung, gone), Span(0.0, 100.0, told_s), DEADLINE_S)
     assert [request.seq for request in found_all.requests] == list(range(len(found_all.requests)))
     return [shown(request) for request in found_all.requests]
 
@@ -139,6 +140,8 @@ ROWS = [
     ("p:a 1-1.1 ok, p:a 1.3-1.4 503, s:a 1.45-1.5 ok", ["1-1.1 p p", "1.3-1.5 s ps"]),
     # Back on the first leg after a failure: a new request. The first one was lost.
     ("p:a 1-1.1 ok, p:a 2.1-2.2 503, p:a 2.3-2.4 ok", ["1-1.1 p p", "2.1-2.2 - p", "2.3-2.4 p p"]),
+    # Legs of one level stand in for each other.
+    ("u:a 1-1.1 ok, u:a 2.1-2.2 503, t:a 2.25-2.3 ok", ["1-1.1 u u", "2.1-2.3 t ut"]),
     # But a retry where the SDK says so.
     ("p:a 1-1.1 ok +0, p:a 2.1-2.2 503 +0, p:a 2.7-2.8 ok +1", ["1-1.1 p p", "2.1-2.8 p pp"]),
     # Three callers with one text at a time: nobody can tell a fallback from another caller's request.
@@ -201,11 +204,20 @@ def test_the_end_of_the_drill_cuts_requests_off(story: str, wanted: list[str]) -
 def test_what_is_outside_the_timeline_does_not_count() -> None:
     """Calls before it are the application's warm-up; calls after it come while the drill is tidying up."""
     calls = [attempt(0, "p:a 1-1.1 ok"), attempt(1, "p:b 5-5.1 ok"), attempt(2, "p:c 12-12.1 ok")]
-    found = requests(LEGS, calls, [], Span(2.0, 10.0, 13.0), DEADLINE_S)
+    found = requests(ORDER, calls, [], Span(2.0, 10.0, 13.0), DEADLINE_S)
     assert [shown(request) for request in found.requests] == ["5-5.1 p p"]
     assert [one.seen.attempt for one in found.warm_up] == [0]
     assert found.cut == 1
-    assert requests(LEGS, calls, [], Span(None, None, None), DEADLINE_S).requests == ()
+    assert requests(ORDER, calls, [], Span(None, None, None), DEADLINE_S).requests == ()
+
+
+def test_the_order_is_that_of_the_roles() -> None:
+    """Where a role is written it counts, and not the place in the file; without one a leg comes last."""
+    leg = Leg(name="a", role="secondary", provider="openai", vendor="openai", model="m", cloud="c")
+    others = [("b", "primary"), ("c", None), ("d", "level-7"), ("e", "secondary")]
+    legs = [leg, *(msgspec.structs.replace(leg, name=name, role=role) for name, role in others)]
+    order = order_of(legs)
+    assert [order.later(one, "a") for one in "abcde"] == [False, False, True, True, True]
 
 
 def test_a_connect_that_is_reported_twice_is_one() -> None:

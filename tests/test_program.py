@@ -103,8 +103,8 @@ class TestReading:
         """Each key is where it belongs; the command line's health URL comes first."""
         path = written(tmp_path, FULL)
         program = load(["python"], path, None)
-        assert (program.name, program.health) == ("my-app", "http://127.0.0.1:8000/health")
-        assert load(["python"], path, "http://localhost:1/").health == "http://localhost:1/"
+        assert (program.name, program.health_url) == ("my-app", "http://127.0.0.1:8000/health")
+        assert load(["python"], path, "http://localhost:1/").health_url == "http://localhost:1/"
         found = program.discover(None, None)
         assert [(leg.name, leg.role, leg.region) for leg in found.legs] == [
             ("a", "primary", "eu-west-1"),
@@ -280,6 +280,22 @@ def test_words_that_do_not_go_together(words: tuple[str, ...], expected: list[st
     ran = drill("run", "primary-down", *words, cwd=tmp_path)
     assert (ran.code, ran.err.splitlines()) == (2, [f"drill: {line}" for line in expected])
     assert not (tmp_path / "drill-results").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("gateway_pause: {}", "fault 'gateway_pause' is on a gateway that the drill starts; an application is none"),
+        (
+            "degraded_text: {role: primary}",
+            "fault 'degraded_text' changes marks, and an application's own calls carry none",
+        ),
+    ],
+)
+def test_faults_that_cannot_meet_an_application(fault: str, expected: str, tmp_path: Path) -> None:
+    """With their places, before anything is started."""
+    ran = run(tmp_path, fault, [])
+    assert (ran.code, ran.err) == (2, f"drill: s.yaml:7:43: {expected}\n")
 
 
 def test_a_command_where_none_belongs(tmp_path: Path) -> None:

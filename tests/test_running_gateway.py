@@ -36,6 +36,7 @@ name: our-gateway
 chat: /openai/chat/completions
 ready: /ready
 model: gpt
+own_checks: true
 headers: {Authorization: "Bearer env:GATEWAY_KEY", x-team: drills, api-key: written-here}
 legs:
   - {name: a, provider: anthropic, model: claude, cloud: anthropic, port: 4101}
@@ -90,6 +91,7 @@ class TestReading:
                 region="eu",
             ),
         )
+        assert found.own_checks
         assert (gateway.name, found.entry_model, found.ports) == ("our-gateway", "gpt", {"a": 4101, "b": 4102})
         [note] = found.notes
         assert note.endswith("must be set: a to http://127.0.0.1:4101, b to http://127.0.0.1:4102/v1")
@@ -122,7 +124,7 @@ def test_the_readme_s_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert said in readme
 
 
-KEYS = "chat, headers, legs, model, name, ready"
+KEYS = "chat, headers, legs, model, name, own_checks, ready"
 DIALECTS = "anthropic, azure, bedrock, gemini, openai, vertex"
 LEG_KEYS = "cloud, model, name, port, provider, region, role, vendor"
 BAD: list[tuple[str, list[str]]] = [

@@ -119,7 +119,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], called: Called) -> None:
         self.name = called.name or _name_of(command)
-        self.health = called.health
+        self.health_url = called.health
         self._command = tuple(command)
         self._called = called
         self._variables = dict(called.variables)
