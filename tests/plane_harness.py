@@ -85,9 +85,10 @@ class PlaneProcess(Lines):
         authority: Authority | None = None,
         inside: tuple[int, ...] = (),
         stands_at: dict[str, tuple[str, tuple[str, int]]] | None = None,
+        salt: str = "",
     ) -> None:
         """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well. `stands_at`
-        gives each leg's host name, address and port in a private network.
+        gives each leg's host name, address and port in a private network; `salt` is for texts without a mark.
         """
         there = stands_at or {}
         hosts = {name: there[name][0] if name in there else host_of(name) for name in upstream}
@@ -104,7 +105,7 @@ class PlaneProcess(Lines):
             )
             for name, (dialect, port) in upstream.items()
         )
-        super().__init__("faults.planes.mitm", PlaneSpec(origin_s=0.0, seed=seed, legs=legs), inside)
+        super().__init__("faults.planes.mitm", PlaneSpec(origin_s=0.0, seed=seed, salt=salt, legs=legs), inside)
         self.ports = msgspec.json.decode(self.first, type=PlaneReady).ports
         self.events: list[PlaneEvent] = []
         self.beating = threading.Event()
