@@ -15,10 +15,11 @@ def trusting(authority: str) -> ssl.SSLContext:
 _UNTRUSTED = {
     10: Certificate.EXPIRED,
     62: Certificate.WRONG_HOST,
+    64: Certificate.WRONG_HOST,
     18: Certificate.SELF_SIGNED,
     20: Certificate.SELF_SIGNED,
 }
-"""OpenSSL's reasons (X509_V_ERR_...): has expired, host name mismatch, self-signed, no known issuer."""
+"""OpenSSL's reasons (X509_V_ERR_...): has expired, host name or IP address mismatch, self-signed, no known issuer."""
 
 
 def certificate_of(error: BaseException) -> Certificate | None:

@@ -70,15 +70,17 @@ class Network:
         sock.settimeout(_WITHIN_S)
         return sock
 
-    def run(self, code: str, env: Mapping[str, str] | None = None) -> Ended:
-        """Run some Python inside, to its end."""
-        return finish(self.begin(code, env))
+    def run(self, code: str, env: Mapping[str, str] | None = None, python: Path | None = None) -> Ended:
+        """Run some Python inside, to its end. `python`: another than that of the tests."""
+        return finish(self.begin(code, env, python))
 
-    def begin(self, code: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def begin(
+        self, code: str, env: Mapping[str, str] | None = None, python: Path | None = None
+    ) -> subprocess.Popen[str]:
         """Start some Python inside."""
         private = Path(tempfile.gettempdir()) / f"drill-test-{os.urandom(8).hex()}"
         keep = Keep(
-            argv=(sys.executable, "-u", "-c", textwrap.dedent(code)),
+            argv=(str(python or sys.executable), "-u", "-c", textwrap.dedent(code)),
             env={**os.environ, **(env or {})},
             cwd=str(private),
             private=str(private),
@@ -151,13 +153,15 @@ class Sealed:
     plane: PlaneProcess
     trust: dict[str, str]
 
-    def run(self, code: str, env: Mapping[str, str] | None = None) -> Ended:
-        """Run some Python inside, to its end."""
-        return finish(self.begin(code, env))
+    def run(self, code: str, env: Mapping[str, str] | None = None, python: Path | None = None) -> Ended:
+        """Run some Python inside, to its end. `python`: another than that of the tests."""
+        return finish(self.begin(code, env, python))
 
-    def begin(self, code: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def begin(
+        self, code: str, env: Mapping[str, str] | None = None, python: Path | None = None
+    ) -> subprocess.Popen[str]:
         """Start some Python inside."""
-        return self.network.begin(code, {**self.trust, **(env or {})})
+        return self.network.begin(code, {**self.trust, **(env or {})}, python)
 
 
 @contextmanager

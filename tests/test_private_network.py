@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 from network_harness import ANTHROPIC, DIALECTS, OPENAI, STANDS_AT, Sealed, finish, private_network, sealed
 from plane_harness import mark, until
+from sdk_env import sdk_python
 
 from drills import providers
 from drills.events import ConnectHung, HostTried, LookupFailed, PlaneTrouble
-from drills.marks import Shape, read_answer
+from drills.marks import Shape, answer_text, read_answer
+
+__all__ = ["sdk_python"]
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +280,30 @@ def test_a_network_without_a_porter_says_so() -> None:
         until(lambda: any(isinstance(one, PlaneTrouble) for one in network.told))
         with pytest.raises(OSError, match="porter of the private network is gone"):
             network.tcp()
+
+
+SDK = """
+import openai
+for stream in (False, True):
+    client = openai.OpenAI(api_key="none", max_retries=0, timeout=5)
+    messages = [{{"role": "user", "content": {prompt!r}}}]
+    try:
+        answer = client.chat.completions.create(model="gpt-4o", messages=messages, stream=stream)
+        if stream:
+            print("".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices).strip())
+        else:
+            print(answer.choices[0].message.content.strip())
+    except openai.OpenAIError as error:
+        print(type(error).__name__, "by", type(error.__cause__).__name__)
+"""
+
+
+@pytest.mark.sdk
+@pytest.mark.timeout(700)  # the first time the SDKs are installed
+def test_what_a_vendors_sdk_sees_of_a_dns_failure(rig: Sealed, sdk_python: Path) -> None:
+    """Whole and streamed: no connection, for want of an address; without the fault both are answered."""
+    asked = mark()
+    code = SDK.format(prompt=asked.prompt())
+    with rig.plane.fault("dns_failure", "gpt"):
+        assert rig.run(code, python=sdk_python).lines == ["APIConnectionError by ConnectError"] * 2
+    assert rig.run(code, python=sdk_python).lines == [answer_text(asked, "gpt")] * 2

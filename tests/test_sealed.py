@@ -118,7 +118,7 @@ def test_nothing_is_left_of_a_drill_that_was_killed(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    until_line(process, "healthy", 60)
+    until_line(process, "checking that every leg", 60)
     family = descendants(process.pid)
     assert len(alive(family)) >= 5  # porter, simulator, plane, keeper and gateway
     process.send_signal(signal.SIGKILL)

@@ -115,15 +115,14 @@ class ToxicLine:
         if toxic.type == DOWN:
             self._enable(False)
             return
-        _within(
-            lambda: self._proxy.add_toxic(
-                name=fault, type=toxic.type, stream=toxic.stream, attributes=toxic.attributes, toxicity=1.0
+        with self._shut() if toxic.cuts else contextlib.nullcontext():
+            _within(
+                lambda: self._proxy.add_toxic(
+                    name=fault, type=toxic.type, stream=toxic.stream, attributes=toxic.attributes, toxicity=1.0
+                )
             )
-        )
-        if _within(lambda: self._proxy.get_toxic(fault)) is None:
-            raise ServerError(f"Toxiproxy has no toxic {fault} after it was added")
-        if toxic.cuts:
-            self._cut()
+            if _within(lambda: self._proxy.get_toxic(fault)) is None:
+                raise ServerError(f"Toxiproxy has no toxic {fault} after it was added")
 
     def take_off(self, fault: str) -> None:
         """Take a fault off, also one that was put on by half."""
@@ -134,10 +133,9 @@ class ToxicLine:
             self._enable(not self._down)
             return
         try:
-            if _within(lambda: self._proxy.get_toxic(fault)) is not None:
-                _within(lambda: self._proxy.destroy_toxic(fault))
-            if toxic.cuts:
-                self._cut()
+            with self._shut() if toxic.cuts else contextlib.nullcontext():
+                if _within(lambda: self._proxy.get_toxic(fault)) is not None:
+                    _within(lambda: self._proxy.destroy_toxic(fault))
         except ServerError:
             # The same lock is needed to take a toxic off.
             self._renew()
@@ -146,10 +144,18 @@ class ToxicLine:
     def _down(self) -> bool:
         return any(toxic.type == DOWN for toxic in self._on.values())
 
-    def _cut(self) -> None:
-        """Close every open connection: disabling is the only way."""
-        if not self._down:
-            self._enable(False)
+    @contextlib.contextmanager
+    def _shut(self) -> Iterator[None]:
+        """Disabled for a moment: every open connection is closed, which is the only way, and none is opened meanwhile.
+        A toxic that comes or goes while the line is open would let answers begin that the cut then breaks.
+        """
+        if self._down:
+            yield
+            return
+        self._enable(False)
+        try:
+            yield
+        finally:
             self._enable(True)
 
     def _enable(self, wanted: bool) -> None:
