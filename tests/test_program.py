@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drilling import Ran, drill, events
+from drilling import Ran, descendants, drill, events, gone, listened_on, listeners, start, until_line
 
 from drills import providers
 from drills.gateways.base import Gateway, Launch, MakesCalls, TakesUnchanged
@@ -523,6 +523,23 @@ def test_an_application_that_ends_too_soon_proves_nothing(tmp_path: Path) -> Non
     assert ran.code == 3, ran.out + ran.err
     assert check(ran, "the application").observed.startswith("it ended by itself with exit code 0 ")
     assert ran.result.verdict is Verdict.INVALID
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc knows the descendants of a process")
+def test_nothing_of_it_stays_behind_when_the_drill_is_killed(tmp_path: Path) -> None:
+    """SIGKILL in the middle of the outage: application, planes and providers are gone soon."""
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "s.yaml").write_text(SCENARIO.replace("FAULT", GONE))
+    words = ("run", "s.yaml", "--legs", "anthropic,openai", "--", sys.executable, "app.py", "fall")
+    with start(*words, cwd=tmp_path) as process:
+        until_line(process, "is on (anthropic)", 30)
+        found = descendants(process.pid)
+        ports = listeners(found)
+        assert len(found) >= 4  # simulator, plane, keeper, application
+        assert len(ports) >= 4  # two legs at the simulator and at the plane
+        process.kill()
+        assert gone(found, 5) == set()
+    assert listened_on(ports) == set()
 
 
 def test_an_application_that_calls_nobody(tmp_path: Path) -> None:

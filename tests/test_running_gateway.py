@@ -356,6 +356,19 @@ def test_a_good_gateway_passes_and_goes_on(tmp_path: Path) -> None:
     assert (check.verdict, check.observed) == (Verdict.PASS, "0 answers came from no leg; every leg was called")
 
 
+@pytest.mark.toxiproxy
+def test_a_line_stands_at_the_fixed_port_of_its_leg(tmp_path: Path) -> None:
+    """A fault on the wire puts Toxiproxy where the gateway calls the leg, in front of the other plane."""
+    ports = lasting_port(), lasting_port()
+    legs_file(tmp_path, ports)
+    urls = {role: f"http://127.0.0.1:{port}" for role, port in zip(("PRIMARY", "STANDBY"), ports, strict=True)}
+    with scripted(tmp_path, urls) as gateway:
+        ran = drilled(tmp_path, f"http://127.0.0.1:{gateway.port}", "wire_down: {role: primary}")
+    assert ran.code == 0, ran.out + ran.err
+    assert (ran.result.switchovers[0].from_, ran.result.switchovers[0].to) == ("primary", "standby")
+    assert listened_on(set(ports)) == set()
+
+
 def test_upstreams_that_point_elsewhere(tmp_path: Path) -> None:
     """One sentence that lists what they should be, and one request that went astray is all that was sent."""
     ports = lasting_port(), lasting_port()
