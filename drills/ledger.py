@@ -300,8 +300,8 @@ def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferr
     told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
     span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
     hung = [hung for hung in raw.hung if not _is_probe(hung, raw)] if header.inferred else []
-    legs = [leg.name for leg in header.legs]
-    return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
+    order = inferred.order_of(header.legs)
+    return inferred.requests(order, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
 
 def _requests(raw: _Raw, by_id: dict[str, list[Attempt]]) -> list[Request]:

@@ -83,6 +83,11 @@ def role_name(level: int) -> str:
     return ROLES[level] if level < len(ROLES) else f"level-{level + 1}"
 
 
+def level_of(role: str) -> int:
+    """The level of a role, 0 for the primary. Raises `ValueError` for what is none."""
+    return ROLES.index(role) if role in ROLES else int(role.removeprefix("level-")) - 1
+
+
 def is_role(word: str) -> bool:
     """Whether a word can be the role of a leg."""
     return word in ROLES or re.fullmatch(r"level-([6-9]|[1-9]\d+)", word) is not None

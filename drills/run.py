@@ -190,7 +190,7 @@ class _Run:
             proofs=True,
             inferred=job.application is not None,
             upstreams=job.upstreams,
-            health=job.application.health if job.application is not None else "",
+            health=job.application.health_url if job.application is not None else "",
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",

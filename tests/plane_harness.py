@@ -81,15 +81,16 @@ class PlaneProcess(Lines):
     def __init__(
         self,
         upstream: dict[str, tuple[str, int]],
-        seed: int = 7,
+        *,
         authority: Authority | None = None,
         inside: tuple[int, ...] = (),
         shared: dict[str, tuple[str, ...]] | None = None,
         stands_at: dict[str, tuple[str, tuple[str, int]]] | None = None,
+        salt: str = "",
     ) -> None:
         """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well. `shared` gives
         the legs of each shared host, which are asked for by their own names as models. `stands_at` gives each leg's
-        host name, address and port in a private network.
+        host name, address and port in a private network; `salt` is for texts without a mark.
         """
         there = stands_at or {}
         hosts = {name: there[name][0] if name in there else host_of(name) for name in upstream}
@@ -116,7 +117,7 @@ class PlaneProcess(Lines):
             )
             for name, owners in (shared or {}).items()
         )
-        spec = PlaneSpec(origin_s=0.0, seed=seed, legs=legs, shared=hosts_shared)
+        spec = PlaneSpec(origin_s=0.0, seed=7, salt=salt, legs=legs, shared=hosts_shared)
         super().__init__("faults.planes.mitm", spec, inside)
         self.ports = msgspec.json.decode(self.first, type=PlaneReady).ports
         self.events: list[PlaneEvent] = []

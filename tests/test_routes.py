@@ -21,12 +21,12 @@ from drills.gateways import litellm_unchanged
 from drills.gateways.litellm import LiteLLM, sample
 from drills.gateways.scrub import DUMMY
 from drills.legs import Leg, Sharing
-from drills.prepare import gateway_of
 from drills.problems import UsageProblem
 from drills.routes import Route
 from drills.routing import sealed, unchanged
 from drills.routing.base import Planned, Scene
 from drills.targets import resolve
+from drills.tested import gateway_of
 
 CLAUDE = "anthropic/claude-sonnet-4-5"
 AZURE = {"model": "azure/gpt-4o", "api_base": "https://acme.openai.azure.com", "api_key": "k"}
@@ -57,7 +57,7 @@ def problems(path: Path, route: Route, faults: str = "refuse: {role: primary}") 
     return [str(problem).replace(f"{path}:", "config.yaml:") for problem in routing.get(route).problems(planned)]
 
 
-@pytest.mark.parametrize("route", Route)
+@pytest.mark.parametrize("route", [FORWARD, REWRITE, SEALED])
 def test_the_sample_can_be_drilled_on_every_route(route: Route) -> None:
     """Three legs, three hosts, and one for tokens."""
     assert problems(sample("cross-cloud.yaml"), route) == []
@@ -239,7 +239,7 @@ def test_a_gateway_that_cannot_keep_its_config(tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "drill: my cannot be drilled with its config unchanged; use --route rewrite\n"
     ran = drill("plan", "cloud-outage", "--route", "foward", cwd=tmp_path)
-    assert ran.err == "drill: no route 'foward'; did you mean 'forward'? allowed: forward, rewrite, sealed\n"
+    assert ran.err == "drill: no route 'foward'; did you mean 'forward'? allowed: fixed, forward, rewrite, sealed\n"
     assert gateway_of("litellm").name == "litellm"
 
 

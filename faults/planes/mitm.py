@@ -201,7 +201,7 @@ class Legs:
                 model=call.model,
                 stream=call.stream,
                 index=0,
-                key=mark.id if mark else "",
+                key=mark.id if mark else unmarked.text_key(call.text, self._salt) if self._salt else "",
             ),
             self.now_s(),
         )
