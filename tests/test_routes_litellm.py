@@ -78,7 +78,9 @@ def _resolution_s(found: Switchover) -> float:
 
 
 def test_faults_of_tls(tmp_path: Path) -> None:
-    """An expired certificate on the first choice, then stuck handshakes on the second as well: the third answers. The run's keys are in none of its files."""
+    """An expired certificate on the first choice, then stuck handshakes on the second as well: the third answers. The
+    run's keys are in none of its files.
+    """
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text(TLS)
     ran = drill("run", scenario, "--config", SAMPLES / "cross-cloud.yaml", "--route", "forward", cwd=tmp_path)
