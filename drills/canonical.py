@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TypeVar
 
 import msgspec
 
 SELF = "self_sha256"
+_Record = TypeVar("_Record")
 
 
 def sha256(data: bytes) -> str:
@@ -30,7 +32,7 @@ def damage(data: bytes, *, indent: int | None = None) -> str:
     """What is wrong with the encoding of a record, or with its own hash; empty when nothing is."""
     try:
         fields = json.loads(data)
-    except ValueError as error:  # also bytes that are no UTF-8
+    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8, and a thousand brackets
         return f"not JSON: {error}"
     if not isinstance(fields, dict):
         return "not a record"
@@ -45,6 +47,14 @@ def hash_of(data: bytes) -> str:
     """The hash that an undamaged record says of itself."""
     found = json.loads(data)[SELF]
     return found if isinstance(found, str) else ""
+
+
+def decode(data: bytes, kind: type[_Record]) -> _Record:
+    """A record out of its bytes. Raises `msgspec.DecodeError` for whatever else they are."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except UnicodeDecodeError as error:  # which the library lets through
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def _text(fields: dict[str, object], indent: int | None, *, without_self: bool = False) -> bytes:

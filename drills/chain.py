@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from drills.canonical import damage, encoded, hash_of, sha256
+from drills.canonical import damage, decode, encoded, hash_of, sha256
 from drills.findings import Finding, note
 
 CHAIN_FILE = "chain.jsonl"
@@ -133,7 +133,7 @@ class _Reader:
         line = None
         if not wrong:
             try:
-                line = msgspec.json.decode(piece, type=Line)
+                line = decode(piece, Line)
             except msgspec.MsgspecError as error:
                 wrong = f"not a line of a chain: {error}"
         if line is None:

@@ -79,7 +79,7 @@ def load(path: Path) -> tuple[tuple[AnyEvent, ...], str]:
             continue
         try:
             events.append(decoder.decode(line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if number == len(lines):
                 break
             place = Place(str(path), number, 1)

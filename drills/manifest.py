@@ -108,7 +108,7 @@ def encode(manifest: Manifest) -> bytes:
 
 def decode(data: bytes) -> Manifest:
     """A manifest out of its bytes. Raises `msgspec.MsgspecError`."""
-    return msgspec.json.decode(data, type=Manifest)
+    return canonical.decode(data, Manifest)
 
 
 def damage(data: bytes) -> str:

@@ -359,4 +359,7 @@ def encode(result: Result) -> bytes:
 
 def decode(data: bytes) -> Result:
     """A result out of its file. Raises `msgspec.DecodeError`."""
-    return msgspec.json.decode(data, type=Result)
+    try:
+        return msgspec.json.decode(data, type=Result)
+    except UnicodeDecodeError as error:  # which the library lets through
+        raise msgspec.DecodeError(str(error)) from error
