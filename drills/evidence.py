@@ -33,6 +33,8 @@ def sealed_line(folder: Path, signer: Signer | None) -> str:
         return f"{seal(folder, Sealer.RUN, signer)}; kept elsewhere, it shows that nothing before it was changed"
     except OSError as error:
         return f"note: not sealed: {error.filename or folder}: {error.strerror or error}; `drill seal` does it later"
+    except UsageProblem as problem:
+        return f"note: not sealed: {problem}"
 
 
 def verify_text(paths: Sequence[Path], key: Path | None, head: str, *, as_json: bool) -> tuple[int, str]:

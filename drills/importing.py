@@ -26,6 +26,7 @@ from typing import IO
 
 import msgspec
 
+from drills import chain
 from drills.canonical import sha256
 from drills.files import finish, folder_name, new_folder, recheck
 from drills.history import HISTORY_FILE
@@ -125,8 +126,15 @@ def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
             raise _Refused(f"{what}{error}".replace(f"{folder}/", "")) from error
         if not agrees:
             said.append(f"{run.place}: note: {why.replace(f'{folder}/', '').replace(str(folder), 'it')}")
-        there = new_folder(root, run.name if _OURS.fullmatch(run.name) else named)
+        name = run.name if _OURS.fullmatch(run.name) else named
+        link = chain.read(root).sealed(name)
+        back = link is not None and link.line.sha256 == origin.sha256 and not (root / name).exists()
+        if back:
+            _put_back(folder, origin)
+        there = new_folder(root, name if back else _unused(root, name))
         os.replace(folder, there)  # noqa: PTH105  onto the empty folder that was made for it: whole or not at all
+    if back:
+        return "new", [*said, f"{run.place}: back in its place as {there.name}, as it was sealed here"]
     try:
         seal(there, Sealer.IMPORT, imported=origin)
     except OSError as error:
@@ -157,6 +165,22 @@ def _unsealed(folder: Path) -> tuple[Origin, tuple[str, ...]]:
     if (folder / SIGNATURE_FILE).exists():
         (folder / SIGNATURE_FILE).rename(folder / f"imported-{number}.{SIGNATURE_FILE}")
     return Origin(run=sealed.run, manifest=aside.name, sha256=sha256(data)), extra
+
+
+def _put_back(folder: Path, origin: Origin) -> None:
+    """A run that this very chain sealed, and that somebody removed: its seal is good as it is."""
+    aside = folder / origin.manifest
+    signature = aside.with_name(aside.name.replace(MANIFEST_FILE, SIGNATURE_FILE))
+    if signature.exists():
+        signature.rename(folder / SIGNATURE_FILE)
+    aside.rename(folder / MANIFEST_FILE)
+
+
+def _unused(root: Path, name: str) -> str:
+    """A name that the chain has for no other run: one that was removed by hand keeps its own."""
+    known = chain.read(root)
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(one for one in names if known.sealed(one) is None)
 
 
 def _known(root: Path, folder: Path, started_at: str) -> str:

@@ -16,8 +16,9 @@ NEVER_STORED = (
     "Of an error that a gateway answered with, at most the first 300 characters are kept.",
     "The scenario is kept whole, as it was written.",
     (
-        "gateway.log is what the gateway or the application printed by itself. The drill takes out the keys that it "
-        "knows of and cannot know what else a program prints: read it before you hand it on."
+        "gateway.log is what the gateway or the application printed by itself; the last five lines of an application "
+        "are in the history too. The drill takes out the keys that it knows of and cannot know what else a program "
+        "prints: read it before you hand it on."
     ),
 )
 """Sentences, each true of every run; docs/evidence.md says how it is tested."""

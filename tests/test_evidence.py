@@ -496,6 +496,20 @@ def test_an_imported_run_keeps_the_seal_that_it_came_with(root: Path, tmp_path: 
     assert verify([tmp_path / "further"]).exit_code == 0
 
 
+def test_a_run_that_was_deleted_can_be_brought_back(root: Path, tmp_path: Path) -> None:
+    """From a copy, as this chain sealed it, signature and all; another run of its name gets another name."""
+    copy = Path(shutil.copytree(root / RUN, tmp_path / "copy" / RUN))
+    other = sealed_run(tmp_path / "other", 1, "ppp[xxxss]spp")
+    shutil.rmtree(root / RUN)
+    assert bring(root, [other]).new == 1
+    assert verify([root]).exit_code == 1
+    came = bring(root, [copy])
+    assert (came.new, "back in its place" in came.lines[-1]) == (1, True)
+    found = verify([root])
+    assert (found.exit_code, states(found)) == (0, {RUN: "verified", f"{RUN}-2": "verified", NEXT: "verified"})
+    assert {path.name for path in (root / RUN).iterdir()} == set(SEALED)
+
+
 def test_a_run_that_is_not_what_was_sealed_is_not_imported(root: Path, tmp_path: Path) -> None:
     """It is refused, and the file is named; what was put beside it later is left out."""
     (root / NEXT / "stdout.txt").write_text("of the CI system")
