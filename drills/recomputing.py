@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from drills import __version__
+from drills.build import BUILD, build
 from drills.canonical import sha256
 from drills.differing import Difference, in_bytes, in_json
 from drills.findings import Finding, Grade
@@ -44,6 +45,14 @@ def judged_in(folder: Path) -> Judged:
     return judged(events, str(folder / HISTORY_FILE), history_sha256=digest)
 
 
+def other_tool(run: Judged) -> str:
+    """By which other version or build of this tool a run was made; empty when it was this one."""
+    if run.result.tool_version != __version__:
+        return run.result.tool_version
+    made_by = run.result.environment.get(BUILD, "")
+    return f"another build of {__version__}" if made_by not in {"", build()} else ""
+
+
 def of_result(folder: Path, run: Judged) -> tuple[Finding, ...]:
     """Where `result.json` and the scenario do not belong to the history beside them."""
     found = list(_of_result(folder / RESULT_FILE, run))
@@ -64,13 +73,12 @@ def _of_result(path: Path, run: Judged) -> Iterator[Finding]:
     except (OSError, msgspec.MsgspecError) as error:
         yield Finding(file=RESULT_FILE, what=f"cannot be read: {error}")
         return
-    same = run.result.tool_version == __version__
+    other = other_tool(run)
     # A result of before the history's hash was in it does not disagree with it.
     expected = run.result if stored.history_sha256 else msgspec.structs.replace(run.result, history_sha256="")
     for one in in_json(encode(expected), encode(stored)):
-        grade = Grade.MISMATCH if same or _measures(one) else Grade.NOTE
-        by = "" if same else f" as {__version__} judges it; it was made by {run.result.tool_version}"
-        what = f"not what the history says{by}"
+        grade = Grade.NOTE if other and not _measures(one) else Grade.MISMATCH
+        what = f"not what the history says{f', as this {__version__} judges it' if other else ''}"
         yield Finding(file=RESULT_FILE, where=one.path, what=what, expected=one.expected, found=one.found, grade=grade)
 
 

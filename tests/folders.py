@@ -45,6 +45,6 @@ def sealed_run(root: Path, number: int, story: str = "ppp[xxsss]spp", signer: Si
     return folder
 
 
-def story_run(folder: Path, story: str = "ppp[xxsss]spp", *, judged: bool = True, **head: str | int) -> Path:
+def story_run(folder: Path, story: str = "ppp[xxsss]spp", *, judged: bool = True, **head: object) -> Path:
     """The run of a story, with the limit that no request may be lost."""
     return write_run(folder, history(story, Limits(lost_at_most=0)), judged=judged, **head)

@@ -20,6 +20,7 @@ from folders import sealed_run, story_run, write_run
 from hostile import ATTACKS, told
 
 from drills import canonical, chain, sealing
+from drills.build import build
 from drills.chain import CHAIN_FILE, Kind
 from drills.documents import base as documents
 from drills.documents.base import Document, Recomputed
@@ -248,6 +249,18 @@ def test_a_run_of_another_version_is_compared_in_its_numbers(tmp_path: Path) -> 
     path.write_bytes(path.read_bytes().replace(b'"failed": 2', b'"failed": 1', 1))
     seal(other, Sealer.RUN)
     assert "result.json, requests.failed: not what the history says" in as_text(verify([other]))
+
+
+def test_a_run_of_another_build_is_no_mismatch(tmp_path: Path) -> None:
+    """One version, other code, as in a checkout: words may differ without anybody having changed them."""
+    for number, made_by in enumerate((build(), "0" * 64)):
+        folder = story_run(tmp_path / str(number), tool_version=_version(), environment={"build": made_by})
+        path = folder / "report.md"
+        path.write_bytes(path.read_bytes().replace(b"lost", b"l0st", 1))
+        seal(folder, Sealer.RUN)
+    assert states(verify([tmp_path])) == {"0": "mismatch", "1": "verified"}
+    assert f"made by another build of {_version()}" in as_text(verify([tmp_path]))
+    assert len(build()) == 64
 
 
 def _version() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from drills import __version__
 from drills.documents.base import Document, Recomputed
 from drills.findings import Finding, bad, note
@@ -12,7 +14,7 @@ from drills.history import HISTORY_FILE
 from drills.kept import is_run
 from drills.manifest import HALF_FILE, MANIFEST_FILE
 from drills.problems import UsageProblem
-from drills.recomputing import judged_in, kept_reports, of_reports, of_result
+from drills.recomputing import judged_in, kept_reports, of_reports, of_result, other_tool
 from reports.base import formats
 
 _MADE_LATER = "made after the run was sealed; it is the report of this history"
@@ -39,15 +41,12 @@ def recompute(folder: Path) -> Recomputed:
         what = f"it cannot be judged: {type(error).__name__}: {error}"
         return Recomputed((Finding(file=HISTORY_FILE, what=what),), "")
     found = list(of_result(folder, run))
-    made_by = run.result.tool_version
-    if made_by == __version__:
+    if made_by := other_tool(run):
+        what = f"made by {made_by}, and this is {__version__}: their text is not compared, their hashes are"
+        found.append(note("the reports", what))
+    else:
         reports = kept_reports() if bad(tuple(found)) else (*kept_reports(), formats()["json"])
         found += of_reports(folder, run, reports)
-    else:
-        what = (
-            f"made by {made_by}, and this is {__version__}: the text of the reports is not compared, their hashes are"
-        )
-        found.append(note("the reports", what))
     return Recomputed(tuple(found), f"{run.result.requests.due} requests judged again: {run.result.verdict}")
 
 
@@ -62,7 +61,10 @@ def made_later(folder: Path, name: str) -> Finding | None:
         wrong = of_reports(folder, judged_in(folder), (report,))
     except Exception as error:  # noqa: BLE001  as in `recompute`, which says it in full; a library may be missing too
         return Finding(file=name, what=f"extra, and it cannot be made again to compare it: {error}")
-    return note(name, _MADE_LATER) if not wrong else wrong[0]
+    if not wrong:
+        return note(name, _MADE_LATER)
+    what = "extra, and not the report that this version makes of this history: remove it, or make it anew"
+    return msgspec.structs.replace(wrong[0], what=what)
 
 
 def _unread(problem: UsageProblem) -> list[Finding]:
