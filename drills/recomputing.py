@@ -49,8 +49,8 @@ def other_tool(run: Judged) -> str:
     """By which other version or build of this tool a run was made; empty when it was this one."""
     if run.result.tool_version != __version__:
         return run.result.tool_version
-    made_by = run.result.environment.get(BUILD, "")
-    return f"another build of {__version__}" if made_by not in {"", build()} else ""
+    same = run.result.environment.get(BUILD) == build()  # runs of before it was written down have none
+    return "" if same else f"another build of {__version__}"
 
 
 def of_result(folder: Path, run: Judged) -> tuple[Finding, ...]:

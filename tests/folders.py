@@ -10,6 +10,7 @@ import msgspec
 from calibration.story import history
 
 from drills import __version__
+from drills.build import BUILD, build
 from drills.events import AnyEvent, Limits, RunStarted
 from drills.files import finish
 from drills.manifest import Sealer
@@ -17,6 +18,8 @@ from drills.sealing import seal
 from drills.signing import Signer
 
 SCENARIO = b"name: story\n"
+BY_US: dict[str, object] = {"tool_version": __version__, "environment": {BUILD: build()}}
+"""In the head of a history: made by this version and this build of the tool."""
 
 
 def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, **head: object) -> Path:
@@ -37,9 +40,7 @@ def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, 
 def sealed_run(root: Path, number: int, story: str = "ppp[xxsss]spp", signer: Signer | None = None) -> Path:
     """The run of a story by this version of the tool, in a folder of runs, sealed as a drill seals it at its end."""
     started = f"2026-01-{number:02}T00:00:00+00:00"
-    folder = story_run(
-        root / f"202601{number:02}T000000Z-story-told", story, started_at=started, tool_version=__version__
-    )
+    folder = story_run(root / f"202601{number:02}T000000Z-story-told", story, started_at=started, **BY_US)
     (folder / "gateway.log").write_text("it said something\nand something else\n")
     seal(folder, Sealer.RUN, signer)
     return folder
