@@ -103,6 +103,10 @@ def _runs(root: Path, found: Chain, key: Verifier | None, covered: int) -> list[
     for name in sorted({*there, *standing}):
         link = standing.get(name)
         folder = there.get(name)
+        if (link is None) != (folder is None):
+            # A drill may have ended since the chain was read, or a removal may have begun.
+            found = chain.read(root)
+            link = found.standing().get(name)
         if link is not None and link.line.kind is Kind.PRUNED:
             half = f", {link.line.about}" if link.line.about else ""
             told = f"removed by the tool on {link.line.at}{half}"

@@ -572,6 +572,17 @@ def test_runs_that_end_at_once_make_one_chain(tmp_path: Path) -> None:
     assert len({line.previous for line in lines}) == len(lines) == 15
 
 
+def test_a_run_that_ends_while_others_are_verified_is_no_mismatch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chain was read before it had the run's line, or before it said that a run would be removed."""
+    before = chain.read(root)
+    sealed_run(root, 3)
+    remove(root, [run for run in runs(root) if run.name == RUN])
+    real, stale = chain.read, [before]
+    monkeypatch.setattr(chain, "read", lambda where: stale.pop() if stale else real(where))
+    found = verify([root])
+    assert (found.exit_code, sorted(states(found).values())) == (0, ["pruned", "verified", "verified"])
+
+
 def test_a_writer_that_is_killed_leaves_nothing_unexplained(tmp_path: Path) -> None:
     """SIGKILL at moments of chance: what is sealed is verified, the rest is unsealed, and the chain goes on."""
     seen = set()
