@@ -28,6 +28,7 @@ RESULTS = "drill-results"
 EXIT_INVALID = 3
 EXIT_INTERRUPTED = 130
 _LINE_AT_MOST = 2000
+_SIGN = "sign with this Ed25519 key: PEM, or OpenSSH's own format"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, default=Path(RESULTS), help=f"where the run's folder goes (default: {RESULTS})"
     )
+    run.add_argument("--sign", type=Path, metavar="KEY", help=_SIGN)
     run.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="print legs and timeline; touch nothing", allow_abbrev=False)
@@ -118,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(command=_check)
+
+    _evidence_parsers(commands)
 
     report = commands.add_parser("report", help="make the reports of a run from its history", allow_abbrev=False)
     report.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
@@ -148,6 +152,27 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(command=_list)
     return parser
+
+
+def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="verify that runs are what was sealed and say what their histories say",
+        description="0: verified. 1: something is not what it was. 3: nothing was sealed, so nothing was verified.",
+        allow_abbrev=False,
+    )
+    verify.add_argument("--key", type=Path, metavar="FILE", help="public key: the runs must be signed with it")
+    verify.add_argument("--head", default="", metavar="HASH", help="a hash that was kept elsewhere: it must be there")
+    verify.add_argument("--json", action="store_true", help="print the findings as JSON")
+    verify.set_defaults(command=_verify)
+
+    seal = commands.add_parser("seal", help="seal runs that are not, or sign those that are", allow_abbrev=False)
+    seal.add_argument("--sign", type=Path, metavar="KEY", help=_SIGN)
+    seal.set_defaults(command=_seal)
+    for parser in (verify, seal):
+        parser.add_argument(
+            "paths", nargs="*", type=Path, metavar="DIR", help=f"a folder of runs, or of one run (default: {RESULTS})"
+        )
 
 
 def _history_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -207,12 +232,16 @@ def _target(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from drills import screen as screens  # noqa: PLC0415  heavy, and only for this command
+    from drills.evidence import sealed_line, signer_of  # noqa: PLC0415
     from drills.prepare import job_of  # noqa: PLC0415
+
+    signer = signer_of(args.sign)
 
     out: TextIO = sys.stderr if args.json else sys.stdout
     with screens.make(out) as screen:
         job = job_of(args, screen.say, secrets.token_hex(16))
         result = _run_job(job, screen)
+        sealed = sealed_line(job.folder, signer)
         _keep(job, screen)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
@@ -220,6 +249,7 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(result).decode())
     else:
         _print_summary(result, job.folder, out)
+    _show(sealed, out)
     return result.exit_code
 
 
@@ -288,6 +318,22 @@ def _check(args: argparse.Namespace) -> int:
     if not agrees:
         return EXIT_INVALID
     return result.exit_code
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from drills import evidence  # noqa: PLC0415
+
+    paths = args.paths or [Path(RESULTS)]
+    code, text = evidence.verify_text(paths, args.key, args.head, as_json=args.json)
+    _show(text, sys.stdout, as_json=args.json)
+    return code
+
+
+def _seal(args: argparse.Namespace) -> int:
+    from drills import evidence  # noqa: PLC0415
+
+    _show(evidence.seal_text(args.paths or [Path(RESULTS)], args.sign), sys.stdout)
+    return 0
 
 
 def _report(args: argparse.Namespace) -> int:

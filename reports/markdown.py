@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from drills.redaction import NEVER_STORED
 from drills.result import Result, Verdict
 from reports import tables
 from reports.base import Format, of_result
 from reports.escape import markdown
 from reports.tables import Loud, Table
-from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, hung_connects, ledger_means, ledger_sums, sentence
+from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, SEALED, hung_connects, ledger_means, ledger_sums, sentence
 
 
 def render(result: Result) -> bytes:
@@ -29,6 +30,7 @@ def render(result: Result) -> bytes:
         _written(tables.proofs(result)),
         _hosts_tried(result),
         _instrument(result),
+        _evidence(result),
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
@@ -114,6 +116,11 @@ def _ledger(result: Result) -> str:
 def _hosts_tried(result: Result) -> str:
     table = tables.hosts_tried(result)
     return f"## {HOSTS_TRIED}\n\n{HOSTS_TRIED_MEANS}\n\n{_written(table)}" if table else ""
+
+
+def _evidence(result: Result) -> str:
+    kept = "\n".join(_list("What this run keeps, and what it does not:", NEVER_STORED)).strip()
+    return f"{_section('Evidence', tables.evidence(result))}\n\n{SEALED}\n\n{kept}"
 
 
 def _instrument(result: Result) -> str:

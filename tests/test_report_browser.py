@@ -64,7 +64,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     limits = Limits(switchover_within_s=0.1, lost_at_most=0, slow_at_most=0)
     events = history("pppppppppp[xxcuSSssssss{zzttttt}sss]sspppppppp", limits)
     streamed = [msgspec.structs.replace(e, stream=e.seq % 2 == 0) if isinstance(e, ArrivalSent) else e for e in events]
-    (folder / "story.html").write_bytes(html.render(judged(streamed, "story")))
+    digest = "3f" * 32  # as long as the hashes of a real run
+    head = msgspec.structs.replace(events[0], environment={"build": digest}, config_sha256=digest)
+    told = judged([head, *streamed[1:]], "story", history_sha256=digest)
+    (folder / "story.html").write_bytes(html.render(told))
     (folder / "hostile.html").write_bytes(html.render(hostile()))
     (folder / "harmless.html").write_bytes(html.render(harmless()))
     return folder
