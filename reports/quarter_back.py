@@ -194,6 +194,7 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
             ("run", "started", "verdict", "scenario", "gateway", "config", "history sha256"),
             [_run(row) for row in result.runs],
             "Runs of the quarter, oldest first",
+            "long",
         )
     else:
         yield Text("There is no run of this quarter.")
@@ -210,6 +211,7 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
             ("run", "started", "verdict", "history sha256"),
             [(row.name, row.started_at, _verdict(row), row.history_sha256 or "not readable") for row in result.earlier],
             "Runs of the three quarters before, on which coverage and trend rest",
+            "long",
         )
     rows = [("plan", result.plan.file, result.plan.sha256), ("register", result.register.file, result.register.sha256)]
     yield grid(

@@ -36,12 +36,15 @@ class Points:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table with its caption."""
+    """A table with its caption.
+
+    look: how a narrow screen shows it: `wrap` as a card for each row, `long` as a few lines for each, `small` as it is.
+    """
 
     kind: ClassVar[str] = "grid"
     table: Table
     caption: str = ""
-    small: bool = False
+    look: str = "wrap"
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def grid(header: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "", *, small: bool = False) -> Grid:
+def grid(header: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "", look: str = "wrap") -> Grid:
     """A table out of its rows."""
-    return Grid(Table(header, tuple(rows)), caption, small)
+    return Grid(Table(header, tuple(rows)), caption, look)
 
 
 def took(time: Time | None) -> str:

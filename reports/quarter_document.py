@@ -22,7 +22,7 @@ _SECTIONS: tuple[tuple[str, str, _Make], ...] = (
     ("trend", "Trend", times.trend),
     ("availability", "Availability and error budget", worth.availability),
     ("money", "Cost of downtime", worth.money),
-    ("effort", "Retry amplification and cost of the drills", worth.effort),
+    ("effort", "Retry amplification and drill cost", worth.effort),
     ("findings", "Findings", back.findings),
     ("risks", "Accepted risks", back.risks),
     ("methodology", "Methodology and limits", lambda _: back.methodology()),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from drills.quarter.dates import Every
 from drills.quarter.result import Cell, FindingState, Headline, QuarterResult, QuarterVerdict, State
 from drills.quarter.run import DOMAINS
 from reports.quarter_blocks import Block, Fields, Grid, Points, Text, counted, grid, left, nines, span, took
-from reports.tables import Loud, Table
+from reports.tables import Loud
 
 _NOBODY = "not given"
 
@@ -22,13 +22,15 @@ def sentence(result: QuarterResult) -> str:
         what = "failed, or callers waited longer for recovery than the objective allows"
         return f"Not met: the last drill of {len(head.failed_pairs)} of {_pairs(head)} {what}"
     if head.verdict is QuarterVerdict.INCOMPLETE:
-        late = f"{head.overdue} of {head.cells} cells of the coverage are overdue, and {head.never} were never drilled"
-        return f"Incomplete: the last drill of each of {_pairs(head)} held, but {late}"
+        late = [f"{head.overdue} are overdue"] if head.overdue else []
+        late += [f"{head.never} were never drilled"] if head.never else []
+        but = f"of {counted(head.cells, 'cell')} of the coverage {' and '.join(late)}"
+        return f"Incomplete: the last drill of each of {_pairs(head)} held, but {but}"
     return f"Met: the last drill of each of {_pairs(head)} held, and nothing is overdue"
 
 
 def _pairs(head: Headline) -> str:
-    return counted(head.pairs, "scenario and gateway", "scenarios on gateways")
+    return counted(head.pairs, "pair of scenario and gateway", "pairs of scenario and gateway")
 
 
 def summary(result: QuarterResult) -> Iterator[Block]:
@@ -36,7 +38,7 @@ def summary(result: QuarterResult) -> Iterator[Block]:
     head = result.headline
     if result.until[:10] <= result.last_day:
         yield Text(f"The quarter is not over: it is judged as it stood on {result.until[:10]}.")
-    yield grid(("what", "value"), list(_numbers(result)))
+    yield grid(("what", "value"), list(_numbers(result)), look="small")
     if head.failed_pairs:
         yield Points(head.failed_pairs, "The last drill failed, or took longer than its objective:")
     reopened = [part.entry.id for part in result.findings if part.state is FindingState.REOPENED]
@@ -86,7 +88,8 @@ def _worst(head: Headline) -> str:
     if head.worst is None or head.worst_margin is None:
         return "no objective was given, by a scenario or the plan"
     one = head.worst
-    said = f"{left(head.worst_margin)}: {one.gateway}, {one.leg}, recovered in {took(one.recovery)} of {one.rto_s:g} s"
+    who = f"{one.gateway}, {one.leg}"
+    said = f"{left(head.worst_margin)}: {who}, recovered in {took(one.recovery)}, objective {one.rto_s:g} s"
     return Loud(said) if head.worst_margin.value_s < 0 else said
 
 
@@ -153,12 +156,12 @@ def coverage(result: QuarterResult) -> Iterator[Block]:
         "Rows are legs, columns are what was taken away together. Each cell has the day and the verdict of the last "
         "drill that counts, of any scenario; a drill that proved nothing leaves a cell as it was."
     )
-    for gateway in sorted({cell.gateway for cell in result.coverage}):
-        yield _matrix(gateway, [cell for cell in result.coverage if cell.gateway == gateway])
+    yield _matrix(result.coverage)
     yield grid(
         ("gateway", "leg", "lost with it", "scenario", "last drill", "in the quarter", "due", "state"),
         [_cell(cell) for cell in result.coverage],
         "Every cell",
+        "long",
     )
     yield Text(
         f"By the plan each cell is due {_every(result.plan.cadence.default)}, unless it says otherwise for a "
@@ -167,15 +170,17 @@ def coverage(result: QuarterResult) -> Iterator[Block]:
     )
 
 
-def _matrix(gateway: str, cells: list[Cell]) -> Grid:
+def _matrix(cells: Sequence[Cell]) -> Grid:
     domains = [domain for domain in DOMAINS if any(cell.domain == domain for cell in cells)]
-    rows = []
-    for leg in sorted({cell.leg for cell in cells}):
-        of_leg = [cell for cell in cells if cell.leg == leg]
+    rows: list[tuple[str, ...]] = []
+    for gateway, leg in sorted({(cell.gateway, cell.leg) for cell in cells}):
+        of_leg = [cell for cell in cells if (cell.gateway, cell.leg) == (gateway, leg)]
         never = all(cell.state is State.NEVER for cell in of_leg)
         name = f"{leg or 'any leg'}{' (never drilled)' if never else ''}"
-        rows.append((Loud(name) if never else name, *(_last(of_leg, domain) for domain in domains)))
-    return Grid(Table(("leg", *domains), tuple(rows)), gateway or "Any gateway")
+        shown = Loud(name) if never else name
+        rows.append((gateway or "any", shown, *(_last(of_leg, domain) for domain in domains)))
+    header = ("gateway", "leg", *("leg alone" if domain == "leg" else domain for domain in domains))
+    return grid(header, rows, "The matrix")
 
 
 def _last(cells: list[Cell], domain: str) -> str:

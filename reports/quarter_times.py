@@ -67,6 +67,7 @@ def recovery(result: QuarterResult) -> Iterator[Block]:
             for trial in part.trials
         ],
         "Every trial",
+        "long",
     )
 
 
@@ -124,12 +125,13 @@ def trend(result: QuarterResult) -> Iterator[Block]:
         return
     yield Plot(
         "Recovery of each leg over four quarters",
-        "A mark for each trial, a line at the median. An arrow upwards: it was not over when the fault ended.",
+        "A mark for each trial, shortest first; a line at the median. A triangle: not over when the fault ended.",
         lambda size: plots.trend(result.trend, size),
     )
     yield grid(
         ("gateway", "leg", "quarter", "trials", "median", "longest", "drills of the gateway"),
         [_point(point) for point in result.trend],
+        look="long",
     )
     yield Text(
         "A trend compares what was drilled then with what was drilled now: other scenarios, versions, configs or "
