@@ -48,7 +48,7 @@ def recoveries(parts: Sequence[Recovery], size: Size) -> str:
     scale = linear(max(_values(parts)), 12, size.width - 26)
     _time_axis(drawing, scale, height, "seconds since the leg was lost", 4 if size is NARROW else 8)
     for row, part in enumerate(parts):
-        _bar(drawing, scale, part, 8 + row * _ROW)
+        _bar(drawing, scale, part, 8 + row * _ROW, _longest(part, short=size is NARROW))
     return drawing.written()
 
 
@@ -57,15 +57,14 @@ def _values(parts: Sequence[Recovery]) -> list[float]:
     return [0.1, *found, *(part.rto_s for part in parts if part.rto_s is not None)]
 
 
-def _longest(part: Recovery) -> str:
+def _longest(part: Recovery, *, short: bool = False) -> str:
     worst = part.summary.worst
     said = "nothing" if worst is None else f"{'> ' if worst.longer else ''}{worst.value_s:.2f} s"
-    return said if part.rto_s is None else f"{said}, objective {part.rto_s:g} s"
+    return said if part.rto_s is None or short else f"{said}, objective {part.rto_s:g} s"
 
 
-def _bar(drawing: Drawing, scale: Scale, part: Recovery, top: float) -> None:
+def _bar(drawing: Drawing, scale: Scale, part: Recovery, top: float, said: str) -> None:
     room = int((scale.end - scale.start) / _LETTER)
-    said = _longest(part)
     drawing.text(
         scale.start, top + 13, plain(f"{part.gateway}, {part.leg}", max(12, room - len(said) - 3)), weight="bold"
     )

@@ -23,8 +23,8 @@ from drills.verdict import judged
 
 GATEWAYS = (("litellm", "1.89.2"), ("portkey", "1.15.2"), ("tensorzero", "2026.6.0"))
 SCENARIOS = (("primary-down", "role: primary"), ("cloud-outage", "cloud_of: primary"))
-BEGIN = datetime(2026, 7, 6, 9, 0, tzinfo=UTC)
-UNTIL = "2027-01-01T00:00:00+00:00"
+BEGIN = datetime(2025, 7, 6, 9, 0, tzinfo=UTC)
+UNTIL = "2026-01-01T00:00:00+00:00"
 LIMITS = Limits(switchover_within_s=1.5, failback_within_s=1.0, lost_at_most=12)
 
 
@@ -88,7 +88,7 @@ def run(told: Told) -> RunOfQuarter:
     )
 
 
-def one(number: int, story: str = "ppp[xxsss]spp", *, day: str = "2026-11-02", **also: object) -> RunOfQuarter:
+def one(number: int, story: str = "ppp[xxsss]spp", *, day: str = "2025-11-02", **also: object) -> RunOfQuarter:
     """One run of a day, LiteLLM's loss of its primary unless said otherwise."""
     started = datetime.fromisoformat(f"{day}T10:00:00+00:00") + timedelta(minutes=number)
     name = f"{started:%Y%m%dT%H%M%SZ}-primary-down-{number}"
@@ -97,8 +97,8 @@ def one(number: int, story: str = "ppp[xxsss]spp", *, day: str = "2026-11-02", *
 
 
 def plan(**also: object) -> QuarterPlan:
-    """A plan of the last quarter of 2026, as it stood at its end."""
-    return QuarterPlan(**{"quarter": "2026Q4", "until": UNTIL, **also})  # type: ignore[arg-type]
+    """A plan of the last quarter of 2025, as it stood at its end."""
+    return QuarterPlan(**{"quarter": "2025Q4", "until": UNTIL, **also})  # type: ignore[arg-type]
 
 
 def two_quarters(count: int = 66) -> Iterator[Told]:

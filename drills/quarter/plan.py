@@ -21,6 +21,7 @@ from drills.yamlsource import tree
 Line = Annotated[str, Meta(pattern=r"\A.+\Z", max_length=200, description="one line of text")]
 Day = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\d\Z", description="a day like 2026-12-31")]
 Availability = Annotated[Share, Meta(gt=0, lt=1)]
+Objective = Annotated[Seconds, Meta(gt=0)]
 Price = Annotated[float, Meta(ge=0, le=1e12)]
 
 
@@ -74,8 +75,8 @@ class LegPlan(_Written, frozen=True, kw_only=True):
 
     leg: Line
     gateway: Line | None = None
-    rto_s: Annotated[Seconds | None, Key("rto"), Meta(gt=0)] = None
-    sla: Annotated[Availability | None, Meta(gt=0, lt=1)] = None
+    rto_s: Annotated[Objective | None, Key("rto")] = None
+    sla: Availability | None = None
     input_per_million: Price | None = None
     output_per_million: Price | None = None
 
@@ -149,11 +150,11 @@ class _Plan(_Written, frozen=True, kw_only=True):
     system: Line | None = None
     people: People = People()
     change: Line | None = None
-    reason: Annotated[str | None, Meta(max_length=4000)] = None
-    rto_s: Annotated[Seconds | None, Key("rto"), Meta(gt=0)] = None
-    target: Annotated[Share | None, Meta(gt=0, lt=1)] = None
-    gateway_availability: Annotated[Share | None, Meta(gt=0, le=1)] = None
-    outages_per_quarter: Annotated[float | None, Meta(ge=0, le=100_000)] = None
+    reason: Annotated[str, Meta(max_length=4000)] | None = None
+    rto_s: Annotated[Objective | None, Key("rto")] = None
+    target: Availability | None = None
+    gateway_availability: Annotated[Share, Meta(gt=0, le=1)] | None = None
+    outages_per_quarter: Annotated[float, Meta(ge=0, le=100_000)] | None = None
     cadence: Cadence = Cadence()
     legs: tuple[LegPlan, ...] = ()
     tokens_per_request: Tokens | None = None

@@ -66,7 +66,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ticket: Line | None = None
     fixed_on: Day | None = None
     until: Day | None = None
-    note: Annotated[str | None, Meta(max_length=4000)] = None
+    note: Annotated[str, Meta(max_length=4000)] | None = None
 
     def __post_init__(self) -> None:
         for key in ("first_day", "due", "fixed_on", "until"):
