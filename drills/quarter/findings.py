@@ -16,7 +16,7 @@ from drills.quarter.run import RunOfQuarter
 from drills.result import CheckPart, Verdict
 from reports.escape import plain
 
-_WHAT_AT_MOST = 300
+_WHAT_AT_MOST, _NAME_AT_MOST = 300, 200
 
 
 @dataclass
@@ -92,8 +92,15 @@ def _fixed(day: str, seen: _Seen) -> FindingState:
 def _new(ident: str, seen: _Seen, plan: QuarterPlan) -> FindingPart:
     run, check = seen.failed[0]
     what = f"{run.scenario} on {run.gateway}: {check.name}: expected {check.expected}; observed {check.observed}"
-    entry = Entry(id=ident, what=plain(what, _WHAT_AT_MOST), first_seen=plain(run.name, 200), first_day=run.day or None)
+    entry = Entry(
+        id=ident, what=_line(what, _WHAT_AT_MOST), first_seen=_line(run.name, _NAME_AT_MOST), first_day=run.day or None
+    )
     return _part(entry, FindingState.NEW, seen, plan)
+
+
+def _line(text: str, at_most: int) -> str:
+    """A text as a register can keep it: one line, without space around it, and never empty."""
+    return plain(text, at_most).strip() or "unnamed"
 
 
 def new_entries(found: Sequence[FindingPart]) -> tuple[Entry, ...]:
