@@ -12,10 +12,10 @@ from reports.plots import NARROW, Size
 from reports.scale import Scale, linear, short_time, times
 from reports.svg import FAINT, FONT, INK, OTHER, PAGE, Drawing, Style, hint, number
 
-_LETTER = 0.56 * FONT
+_LETTER = 0.66 * FONT
+"""About the width of a bold letter."""
 _GRID = {"class": "grid", "stroke": "#dddddd", "stroke-width": "1"}
 _ROW, _BAR, _LABEL = 58.0, 14.0, 18.0
-_MOST_PANELS = 24
 _WITHIN = Style("c0", "#0072b2", "")
 _UNCLEAR = Style("c1", "#e69f00", "diagonal")
 _FREE = Style("c4", "#56b4e9", "horizontal")
@@ -24,7 +24,7 @@ _FREE = Style("c4", "#56b4e9", "horizontal")
 def recovery_legend() -> tuple[tuple[Style, str], ...]:
     """What the bars' styles mean."""
     return (
-        (_WITHIN, "all trials within the objective"),
+        (_WITHIN, "no trial beyond its objective"),
         (OTHER, "a trial was beyond it"),
         (_UNCLEAR, "a trial was too coarse or too short to say"),
         (_FREE, "no objective"),
@@ -37,12 +37,16 @@ def _style(part: Recovery) -> Style:
     return OTHER if part.beyond else _UNCLEAR if part.unclear else _WITHIN
 
 
-def recoveries(parts: Sequence[Recovery], size: Size) -> str:
-    """A bar for each leg, with its trials and its objective."""
+AT_ONCE = {"recoveries": 14, "trend": 7}
+"""How many legs a drawing shows: one that is higher than a page cannot be printed."""
+
+
+def recoveries(parts: Sequence[Recovery], size: Size, place: int = 0) -> str:
+    """A bar for each leg, with its trials and its objective. place: of the drawing on the page, for its ids."""
     height = 8 + _ROW * len(parts)
     said = "; ".join(f"{part.gateway} {part.leg}: {_longest(part)}" for part in parts)
     title = "Longest recovery of each leg against its objective"
-    drawing = Drawing(f"recoveries-{size.name}", size.width, height + 40, title, said)
+    drawing = Drawing(f"recoveries-{place}-{size.name}", size.width, height + 40, title, said)
     drawing.root.set("class", size.name)
     # Room at the right end for an arrow and a mark.
     scale = linear(max(_values(parts)), 12, size.width - 26)
@@ -110,15 +114,18 @@ def _time_axis(drawing: Drawing, scale: Scale, y: float, label: str, about: int)
 _PANEL, _HEAD, _LEFT = 96.0, 24.0, 58.0
 
 
-def trend(points: Sequence[TrendPoint], size: Size) -> str:
-    """A panel for each leg, all to one scale, with a column for each quarter."""
-    panels = [list(found) for _, found in groupby(points, key=lambda one: (one.gateway, one.leg))]
-    left_out = len(panels) - _MOST_PANELS
-    panels = panels[:_MOST_PANELS]
-    height = (_PANEL + _HEAD) * len(panels) + (24 if left_out > 0 else 4)
+def panels_of(points: Sequence[TrendPoint]) -> list[list[TrendPoint]]:
+    """The quarters of each leg."""
+    return [list(found) for _, found in groupby(points, key=lambda one: (one.gateway, one.leg))]
+
+
+def trend(panels: Sequence[Sequence[TrendPoint]], size: Size, place: int = 0) -> str:
+    """A panel for each leg, all to one scale, with a column for each quarter. place: as above."""
+    points = [point for panel in panels for point in panel]
+    height = (_PANEL + _HEAD) * len(panels) + 4
     about = "; ".join(f"{one.quarter} {one.gateway} {one.leg}: {_point(one)}" for one in points)
     title = "Recovery of each leg over four quarters"
-    drawing = Drawing(f"trend-{size.name}", size.width, height, title, about)
+    drawing = Drawing(f"trend-{place}-{size.name}", size.width, height, title, about)
     drawing.root.set("class", size.name)
     seen = [time.value_s for panel in panels for point in panel for time in point.times]
     low, high = min(seen, default=0.1), max(seen, default=1.0)
@@ -126,8 +133,6 @@ def trend(points: Sequence[TrendPoint], size: Size) -> str:
         top = row * (_PANEL + _HEAD)
         scale = times(low, high, top + _HEAD + _PANEL - 26, top + _HEAD + 8)
         _panel(drawing, scale, panel, size)
-    if left_out > 0:
-        drawing.text(_LEFT, height - 8, f"{left_out} more legs are in the table.")
     return drawing.written()
 
 

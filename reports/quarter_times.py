@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 from drills.quarter.numbers import Time
 from drills.quarter.result import QuarterResult, Recovery, Return, Standing, TrendPoint
 from reports import quarter_plots as plots
+from reports.plots import Size
 from reports.quarter_blocks import Block, Plot, Text, grid, left, middle, percent, took
+from reports.svg import Style
 from reports.tables import Loud
+
+_Drawn = TypeVar("_Drawn")
+_BARS = "Bar: the longest. Arrow: a trial was not over when its fault ended. Circles: each trial. Line: the objective."
+_MARKS = "A mark for each trial, shortest first; a line at the median. A triangle: not over when the fault ended."
+
+
+def _plots(
+    words: tuple[str, str],
+    parts: Sequence[_Drawn],
+    at_once: int,
+    draw: Callable[[Sequence[_Drawn], Size, int], str],
+    legend: tuple[tuple[Style, str], ...] = (),
+) -> Iterator[Plot]:
+    """As many drawings as the legs need, each with its title and what it says."""
+    title, about = words
+    pages = [parts[first : first + at_once] for first in range(0, len(parts), at_once)]
+    for number, shown in enumerate(pages):
+        of = f" ({number + 1} of {len(pages)})" if len(pages) > 1 else ""
+        yield Plot(f"{title}{of}", about, partial(_drawn, draw, shown, number), legend)
+
+
+def _drawn(draw: Callable[[Sequence[_Drawn], Size, int], str], shown: Sequence[_Drawn], place: int, size: Size) -> str:
+    return draw(shown, size, place)
 
 
 def recovery(result: QuarterResult) -> Iterator[Block]:
@@ -21,11 +48,11 @@ def recovery(result: QuarterResult) -> Iterator[Block]:
         "the fault: the upper end of what was measured, with the resolution beside it. > means that callers were "
         "not answered well again while the fault was on."
     )
-    yield Plot(
-        "Longest recovery of each leg against its objective",
-        "Bar: the longest. Open end: it was not over when the fault ended. Circles: each trial. Line across: the "
-        "objective.",
-        lambda size: plots.recoveries(result.recoveries, size),
+    yield from _plots(
+        ("Longest recovery of each leg against its objective", _BARS),
+        result.recoveries,
+        plots.AT_ONCE["recoveries"],
+        plots.recoveries,
         plots.recovery_legend(),
     )
     yield grid(
@@ -123,10 +150,11 @@ def trend(result: QuarterResult) -> Iterator[Block]:
     if not result.trend:
         yield Text("No trial in four quarters, so there is no trend.")
         return
-    yield Plot(
-        "Recovery of each leg over four quarters",
-        "A mark for each trial, shortest first; a line at the median. A triangle: not over when the fault ended.",
-        lambda size: plots.trend(result.trend, size),
+    yield from _plots(
+        ("Recovery of each leg over four quarters", _MARKS),
+        plots.panels_of(result.trend),
+        plots.AT_ONCE["trend"],
+        plots.trend,
     )
     yield grid(
         ("gateway", "leg", "quarter", "trials", "median", "longest", "drills of the gateway"),

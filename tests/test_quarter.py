@@ -347,6 +347,21 @@ def test_what_one_loss_takes_of_the_budget() -> None:
     assert budget.share is None
 
 
+def test_slow_answers_are_no_outage() -> None:
+    """Callers who were slow until the fault ended have not recovered. With failures among them the outage may have been
+    longer; without, there was none.
+    """
+    run = one(1, "ppp[xSSSSSSSSSSSSSSSSSSSS]ppp")
+    assert run.result is not None
+    (found,) = run.result.switchovers
+    assert (found.recovery_s, found.bad, found.slow) == (None, 1, 20)
+    for bad, longer in ((1, True), (0, False)):
+        slow = changed(run, switchovers=(msgspec.structs.replace(found, bad=bad),))
+        result = assemble([slow], plan(), NONE)
+        assert result.recoveries[0].trials[0].recovery.longer
+        assert [budget.outage.longer for budget in result.budgets] == [longer]
+
+
 def test_what_the_drills_would_cost() -> None:
     """`ppp[xxsss]spp`: 7 attempts on the primary, of which 5 answered, and 4 on the standby."""
     prices = {"input_per_million": 3.0, "output_per_million": 15.0}

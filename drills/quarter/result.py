@@ -73,7 +73,8 @@ class Trial(_Part, frozen=True, kw_only=True):
 
     leg: that served before the fault and was lost by it, or `GATEWAY_LEG`. recovery: upper end of its bracket.
     resolution_s: None when callers were not answered well again. outage_s: client outage, upper bound; outage_longer:
-    it lasted to the end of the fault. rto_s: what it is compared with; rto_from: `plan` or `scenario`.
+    callers still failed then, so it may have been longer. rto_s: what it is compared with, of the plan or
+    the scenario (rto_from).
     """
 
     run: str

@@ -47,7 +47,7 @@ def _trial(run: RunOfQuarter, plan: QuarterPlan, fault: FaultPart, found: Switch
         recovery=recovery,
         resolution_s=found.resolution_s if found.recovery_s is not None else None,
         outage_s=found.client_outage_s.upper,
-        outage_longer=found.recovery_s is None,
+        outage_longer=found.recovery_s is None and found.bad > 0,
         rto_s=rto_s,
         rto_from=rto_from,
         standing=standing(recovery, found.resolution_s, rto_s),
