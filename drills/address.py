@@ -25,11 +25,14 @@ class Address(msgspec.Struct, frozen=True):
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """How the drill's own requests reach the legs as the gateway's do, past the gateway.
 
+    identity: where each leg's identity service is, if that is another place than the leg's model.
+
     authority: who vouches for the legs that speak TLS, as PEM; empty when none does. names: the host name of each leg
     whose name the gateway looks up at the drill's own name server. ground: where all that is.
     """
 
     addresses: dict[str, Address]
+    identity: dict[str, Address] = {}
     authority: str = ""
     names: dict[str, str] = {}
     ground: Ground = OUTSIDE

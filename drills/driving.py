@@ -153,7 +153,7 @@ class OwnCalls:
     """An application that makes its own calls. Its health URL is polled, if it has one."""
 
     def __init__(self, program: MakesCalls, name: str, plan: Plan, surface: Surface) -> None:
-        self._health = program.health
+        self._health = program.health_url
         self._name = name
         self._clock = surface.clock
         self._emit = surface.emit

@@ -313,13 +313,14 @@ class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
 class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
     """A TCP connect to a blackholed leg, seen waiting. It carries no id: no byte of a request was ever sent.
 
-    port: the caller's local port.
+    port: the caller's local port. beside: other legs whose host it is as well.
     """
 
     leg: str
     seen_s: float
     faults: tuple[str, ...]
     port: int = 0
+    beside: tuple[str, ...] = ()
 
 
 class ConnectGone(Event, frozen=True, kw_only=True, tag="connect_gone"):
@@ -349,13 +350,14 @@ class LookupFailed(Event, frozen=True, kw_only=True, tag="lookup_failed"):
 class HandshakeMet(Event, frozen=True, kw_only=True, tag="handshake_met"):
     """A TLS handshake began on a leg while faults were at its handshakes. It carries no id: no request was sent yet.
 
-    port: the caller's local port.
+    port: the caller's local port. beside: other legs whose host it is as well.
     """
 
     leg: str
     seen_s: float
     faults: tuple[str, ...]
     port: int
+    beside: tuple[str, ...] = ()
 
 
 class FaultRequested(Event, frozen=True, kw_only=True, tag="fault_requested"):

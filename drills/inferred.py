@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from drills.events import ArrivalDone, AttemptDone, AttemptReceived, AttemptResult, ConnectGone, ConnectHung, Ending
+from drills.legs import Leg, level_of
 from drills.marks import Shape
 from drills.outcomes import outcome_of
 from drills.providers.base import Surface
@@ -132,9 +133,24 @@ def hangs_of(hung: Iterable[ConnectHung], gone: Iterable[ConnectGone]) -> list[H
     return sorted(found.values(), key=lambda hang: hang.begin_s)
 
 
-def infer(legs: Sequence[str], tries: Iterable[Try], hangs: Iterable[Hang], deadline_s: float) -> list[Group]:
-    """The requests, in the order in which they were due. `legs`: in the order of preference."""
-    order = {leg: place for place, leg in enumerate(legs)}
+@dataclass(frozen=True)
+class Order:
+    """The legs' levels in the application's order of preference; a leg without one comes last."""
+
+    levels: Mapping[str, int]
+
+    def later(self, leg: str, than: str) -> bool:
+        """Whether a leg is one to turn to after another: another one, on its level or on a later one."""
+        return leg != than and self.levels[leg] >= self.levels[than]
+
+
+def order_of(legs: Sequence[Leg]) -> Order:
+    """The order that the legs' roles say."""
+    return Order({leg.name: len(legs) if leg.role is None else level_of(leg.role) for leg in legs})
+
+
+def infer(order: Order, tries: Iterable[Try], hangs: Iterable[Hang], deadline_s: float) -> list[Group]:
+    """The requests, in the order in which they were due."""
     left, known = _got_through(sorted(hangs, key=lambda hang: hang.begin_s), tries)
     by_text: dict[str, list[Try]] = defaultdict(list)
     for one in sorted(known, key=lambda one: one.begin_s):
@@ -181,7 +197,7 @@ def _own(tries: Sequence[Try], deadline_s: float) -> list[Group]:
     return groups
 
 
-def _repeated(tries: Sequence[Try], order: Mapping[str, int], deadline_s: float) -> list[Group]:
+def _repeated(tries: Sequence[Try], order: Order, deadline_s: float) -> list[Group]:
     """The attempts of a text that several requests share."""
     at_once_s = min(AT_ONCE_S, _pause_s(tries) / 2)
     groups: list[Group] = []
@@ -201,13 +217,13 @@ def _repeated(tries: Sequence[Try], order: Mapping[str, int], deadline_s: float)
     return groups
 
 
-def _goes_on(last: Try, one: Try, order: Mapping[str, int], at_once_s: float) -> bool:
+def _goes_on(last: Try, one: Try, order: Order, at_once_s: float) -> bool:
     gap_s = one.begin_s - last.end_s
     if gap_s < -_TOLERANCE_S:
         return False
     if one.seen.leg == last.seen.leg:
         return bool(one.seen.retry)
-    return order[one.seen.leg] > order[last.seen.leg] and gap_s <= at_once_s
+    return order.later(one.seen.leg, last.seen.leg) and gap_s <= at_once_s
 
 
 def _pause_s(tries: Sequence[Try]) -> float:
@@ -223,7 +239,7 @@ def _pause_s(tries: Sequence[Try]) -> float:
     return max(0.0, min(pauses, default=0.0))
 
 
-def _with_hangs(groups: Sequence[Group], hangs: Sequence[Hang], order: Mapping[str, int]) -> list[Group]:
+def _with_hangs(groups: Sequence[Group], hangs: Sequence[Hang], order: Order) -> list[Group]:
     """Give each hung connect to the request that it was a part of. Those left are the requests of which nothing else
     came, each its own.
     """
@@ -239,7 +255,7 @@ def _with_hangs(groups: Sequence[Group], hangs: Sequence[Hang], order: Mapping[s
     return [Group([], [hang]) for hang in hangs if hang not in owner]
 
 
-def _followed(groups: Sequence[Group], hangs: Sequence[Hang], order: Mapping[str, int]) -> dict[Hang, Group]:
+def _followed(groups: Sequence[Group], hangs: Sequence[Hang], order: Order) -> dict[Hang, Group]:
     """The hung connects that an attempt of some request followed; each attempt follows one."""
     places = [
         (one, group, group.tries[index - 1] if index else None)
@@ -258,12 +274,12 @@ def _followed(groups: Sequence[Group], hangs: Sequence[Hang], order: Mapping[str
     return owner
 
 
-def _follows(hang: Hang, one: Try, before: Try | None, order: Mapping[str, int]) -> bool:
+def _follows(hang: Hang, one: Try, before: Try | None, order: Order) -> bool:
     """Whether an attempt is what the application did when it gave a hung connect up. `before`: the one before it in
     its request.
     """
     between = before is not None and before.end_s <= hang.begin_s + _TOLERANCE_S
-    if order[one.seen.leg] > order[hang.leg]:
+    if order.later(one.seen.leg, hang.leg):
         first = before is None and not one.seen.retry
         return (first or between) and hang.last_s - _TOLERANCE_S <= one.begin_s <= hang.end_s + AT_ONCE_S
     if one.seen.leg != hang.leg or not hang.last_s <= one.begin_s <= hang.end_s + BACKOFF_S:
@@ -271,10 +287,11 @@ def _follows(hang: Hang, one: Try, before: Try | None, order: Mapping[str, int])
     return between or (before is None and bool(one.seen.retry))
 
 
-def _chains(hang: Hang, after: Hang, order: Mapping[str, int]) -> bool:
+def _chains(hang: Hang, after: Hang, order: Order) -> bool:
     """Whether a hung connect is what came after another: a retry on the same leg, or a later leg at once."""
-    within_s = BACKOFF_S if after.leg == hang.leg else AT_ONCE_S
-    return order[after.leg] >= order[hang.leg] and hang.last_s <= after.begin_s <= hang.end_s + within_s
+    same = after.leg == hang.leg
+    within_s = BACKOFF_S if same else AT_ONCE_S
+    return (same or order.later(after.leg, hang.leg)) and hang.last_s <= after.begin_s <= hang.end_s + within_s
 
 
 @dataclass(frozen=True)
@@ -301,12 +318,10 @@ class Span:
     told_to_end_s: float | None
 
 
-def requests(
-    legs: Sequence[str], calls: Sequence[Attempt], hangs: Sequence[Hang], span: Span, deadline_s: float
-) -> Inferred:
+def requests(order: Order, calls: Sequence[Attempt], hangs: Sequence[Hang], span: Span, deadline_s: float) -> Inferred:
     """The requests behind an application's calls, with their outcomes."""
     by_number = {call.seen.attempt: call for call in calls}
-    groups = infer(legs, [Try(call.seen, call.done, call.received_s) for call in calls], hangs, deadline_s)
+    groups = infer(order, [Try(call.seen, call.done, call.received_s) for call in calls], hangs, deadline_s)
     start_s = math.inf if span.start_s is None else span.start_s
     inside = [group for group in groups if group.due_s >= start_s]
     kept = [group for group in inside if not _cut(group, span, deadline_s)]

@@ -299,9 +299,9 @@ def _inferred(header: RunStarted, raw: _Raw, calls: Sequence[Attempt]) -> inferr
     """What an application's calls come to. Nothing, when there are none."""
     told_s = next((line.at_s for line in raw.gateway if line.what == "stopping"), None)
     span = inferred.Span(raw.timeline_s, raw.timeline_ended_s, told_s)
-    hung = [hung for hung in raw.hung if not _is_probe(hung, (hung.leg,), raw)] if header.inferred else []
-    legs = [leg.name for leg in header.legs]
-    return inferred.requests(legs, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
+    hung = [hung for hung in raw.hung if not _is_probe(hung, raw)] if header.inferred else []
+    order = inferred.order_of(header.legs)
+    return inferred.requests(order, calls, inferred.hangs_of(hung, raw.gone), span, header.deadline_s)
 
 
 def _requests(raw: _Raw, by_id: dict[str, list[Attempt]]) -> list[Request]:
@@ -399,11 +399,9 @@ def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:
             effective=raw.effective.get(plan.id),
             clear_requested_s=raw.clear_requested.get(plan.id),
             cleared=raw.cleared.get(plan.id),
-            hung_connects=tuple(h for h in raw.hung if plan.id in h.faults and not _is_probe(h, (h.leg,), raw)),
-            failed_lookups=tuple(
-                one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, one.legs, raw)
-            ),
-            handshakes=tuple(h for h in raw.handshakes if plan.id in h.faults and not _is_probe(h, (h.leg,), raw)),
+            hung_connects=tuple(one for one in raw.hung if plan.id in one.faults and not _is_probe(one, raw)),
+            failed_lookups=tuple(one for one in raw.lookups if plan.id in one.faults and not _is_probe(one, raw)),
+            handshakes=tuple(one for one in raw.handshakes if plan.id in one.faults and not _is_probe(one, raw)),
             proofs=tuple(sorted(of_plan, key=lambda proof: proof.sent_s)),
             switched=tuple(sorted(raw.switched[plan.id], key=lambda edge: edge.at_s)),
         )
@@ -413,7 +411,8 @@ _SEEN_LATE_S = 0.5
 """A hanging connect is seen by looking now and then: it may be reported after it was given up."""
 
 
-def _is_probe(seen: ConnectHung | LookupFailed | HandshakeMet, legs: Collection[str], raw: _Raw) -> bool:
+def _is_probe(seen: ConnectHung | LookupFailed | HandshakeMet, raw: _Raw) -> bool:
+    legs = seen.legs if isinstance(seen, LookupFailed) else (seen.leg, *seen.beside)
     return seen.port != 0 and any(
         proof.leg in legs and proof.port == seen.port and proof.sent_s <= seen.seen_s <= proof.done_s + _SEEN_LATE_S
         for proof in raw.proofs

@@ -43,6 +43,17 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hosts: tuple[str, ...] = ()
 
 
+class Sharing(msgspec.Struct, frozen=True, kw_only=True):
+    """Legs that share a host. deciding: those on which a fault of connections must be, all of them, to be the host's:
+    the legs with a role, or all when none has one. models: whether their models are there, and not only an identity
+    service.
+    """
+
+    legs: tuple[str, ...]
+    deciding: tuple[str, ...]
+    models: bool
+
+
 class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which legs a fault hits: every given key must hold (logical and).
 
@@ -70,6 +81,11 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def role_name(level: int) -> str:
     """The role of a level of the chain; level 0 is the primary."""
     return ROLES[level] if level < len(ROLES) else f"level-{level + 1}"
+
+
+def level_of(role: str) -> int:
+    """The level of a role, 0 for the primary. Raises `ValueError` for what is none."""
+    return ROLES.index(role) if role in ROLES else int(role.removeprefix("level-")) - 1
 
 
 def is_role(word: str) -> bool:

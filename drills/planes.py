@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, Self
 
@@ -22,7 +21,7 @@ from drills.events import (
     PlaneTrouble,
 )
 from drills.ground import OUTSIDE, Ground, Stand
-from drills.legs import Leg
+from drills.legs import Leg, Sharing
 from faults.handshake import Certificate
 from faults.planes.control import (
     HEARTBEAT_S,
@@ -33,24 +32,12 @@ from faults.planes.control import (
     PlaneEvent,
     PlaneLeg,
     PlaneReady,
-    PlaneSpec,
+    SharedHost,
     ToxiSpec,
 )
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Secrets of a run that its plane knows.
-
-    probes: how the ids of the probes begin that prove the faults. salt: with what the texts of an application's own
-    requests are hashed; empty when there are none.
-    """
-
-    probes: str = ""
-    salt: str = ""
 
 
 class FaultPlane(Protocol):
@@ -161,20 +148,6 @@ class MitmPlane(ChildPlane):
     what = "mitm plane"
     module = "faults.planes.mitm"
 
-    @classmethod
-    async def start(
-        cls,
-        legs: Sequence[PlaneLeg],
-        seed: int,
-        clock: Clock,
-        emit: Callable[[AnyEvent], None],
-        shared: Shared = Shared(),
-        ground: Ground = OUTSIDE,
-    ) -> MitmPlane:
-        """Start a plane in front of the legs' loopback ports. Raises `ChildLostError` when it does not come up."""
-        spec = PlaneSpec(origin_s=clock.origin_s, seed=seed, probes=shared.probes, salt=shared.salt, legs=tuple(legs))
-        return await cls.begin(spec, clock, emit, ground)
-
 
 def plane_legs(
     legs: Sequence[Leg],
@@ -194,10 +167,28 @@ def plane_legs(
             upstream_host="127.0.0.1",
             upstream_port=upstream[leg.name],
             certificates=certificates.get(leg.name, {}),
+            model=leg.model,
             listen=None if leg.name in behind or leg.name not in stands else stands[leg.name].endpoint,
             names=dict.fromkeys(stands[leg.name].names, stands[leg.name].endpoint[0]) if leg.name in stands else {},
         )
         for leg in legs
+    )
+
+
+def shared_hosts(
+    shared: Mapping[str, Sharing], certificates: Mapping[str, dict[Certificate, Pem]], stands: Mapping[str, Stand]
+) -> tuple[SharedHost, ...]:
+    """The hosts that several legs share, as the plane sees them. All by `host:port`."""
+    return tuple(
+        SharedHost(
+            name=name,
+            legs=sharing.legs,
+            deciding=sharing.deciding,
+            certificates=certificates.get(name, {}),
+            listen=stands[name].endpoint if name in stands else None,
+            names=dict.fromkeys(stands[name].names, stands[name].endpoint[0]) if name in stands else {},
+        )
+        for name, sharing in shared.items()
     )
 
 

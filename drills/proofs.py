@@ -105,6 +105,7 @@ class Prover:
     ) -> None:
         self._legs = {leg.name: leg for leg in legs}
         self._addresses = reach.addresses
+        self._identity = reach.addresses | reach.identity
         self._names = reach.names
         self._clock = clock
         self._emit = emit
@@ -240,7 +241,8 @@ class Prover:
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
         if way.identity:
             request = providers.identity(self._legs[leg].provider).identity_probe(mark.prompt())
-        name, to = self._names[leg] if way.by_name else "", self._addresses[leg]
+        name = self._names[leg] if way.by_name else ""
+        to = (self._identity if way.identity else self._addresses)[leg]
         if way.plain:
             to = msgspec.structs.replace(to, host="")
         proof = await self._prober.send(to, request, within_s, to_end=way.to_end, name=name)

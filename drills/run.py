@@ -46,7 +46,7 @@ from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.plan import Plan
-from drills.planes import FaultPlane, MitmPlane, Shared, ToxiPlane, plane_legs
+from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs, shared_hosts
 from drills.planeurls import plane_urls
 from drills.ports import lasting_port
 from drills.preflight import PAIRS, PROBE_WITHIN_S, check_identity, check_legs
@@ -56,6 +56,7 @@ from drills.routing.base import RouteKind, Scene, Way
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from drills.until import Answers, Progress
+from faults.planes.control import PlaneSpec
 
 GATEWAY_LOG = "gateway.log"
 SCENARIO_FILE = "scenario.yaml"
@@ -189,7 +190,7 @@ class _Run:
             proofs=True,
             inferred=job.application is not None,
             upstreams=job.upstreams,
-            health=job.application.health if job.application is not None else "",
+            health=job.application.health_url if job.application is not None else "",
             environment={
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
@@ -237,7 +238,7 @@ class _Run:
         await check_legs(prober, job.found.legs, straight, reach.addresses, keep, pairs=PAIRS)
         of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
         signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
-        await check_identity(prober, signed_in, straight, reach.addresses, keep, pairs=PAIRS)
+        await check_identity(prober, signed_in, straight, reach.addresses | reach.identity, keep, pairs=PAIRS)
         await driver.check(keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
@@ -251,7 +252,7 @@ class _Run:
         await self._timeline(planes, driver, prover, losses)
         if not any(lost.is_set() for lost in losses):
             await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
-            await check_identity(prober, signed_in, straight, reach.addresses, self.emit, pairs=1)
+            await check_identity(prober, signed_in, straight, reach.addresses | reach.identity, self.emit, pairs=1)
 
     async def _start_planes(
         self, stack: contextlib.AsyncExitStack, way: Way, direct: Mapping[str, int], secret: str, ground: Ground
@@ -259,14 +260,21 @@ class _Run:
         """The planes between the gateway and its legs; by leg, the port at which the gateway's requests come."""
         job, clock = self._job, self._clock
         wired = {leg for fault in job.plan.faults if fault.plane == "toxi" for leg in fault.legs}
-        legs = plane_legs(job.found.legs, direct, way.certificates(), way.stands(), wired)
-        shared = Shared(secret, secrets.token_hex(32) if job.application is not None else "")
-        plane = await MitmPlane.start(legs, job.seed, clock, self.emit, shared, ground)
+        certificates, stands = way.certificates(), way.stands()
+        spec = PlaneSpec(
+            origin_s=clock.origin_s,
+            seed=job.seed,
+            probes=secret,
+            salt=secrets.token_hex(32) if job.application is not None else "",
+            legs=plane_legs(job.found.legs, direct, certificates, stands, wired),
+            shared=shared_hosts(way.shared(), certificates, stands),
+        )
+        plane = await MitmPlane.begin(spec, clock, self.emit, ground)
         stack.push_async_callback(plane.end)
         if not wired:
             return {"mitm": plane}, dict(plane.ports)
         upstream = {leg: plane.ports[leg] for leg in sorted(wired)}
-        toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, way.stands(), ground)
+        toxi = await ToxiPlane.start(job.toxiproxy, upstream, clock, self.emit, stands, ground)
         stack.push_async_callback(toxi.end)
         return {"mitm": plane, "toxi": toxi}, plane.ports | toxi.ports
 

@@ -45,12 +45,18 @@ def _program(args: argparse.Namespace, scenario: Scenario) -> program.Program:
     why = "does not go with a command after --, which is started as it is"
     problems = [*_beside(args, ("gateway", "config", "model", "port"), why)]
     problems += _faults_on_it(scenario, "an application is none")
+    problems += [
+        Problem(f"fault {use.kind!r} changes marks, and an application's own calls carry none", use.place)
+        for use in scenario.faults
+        if use.fault.of_marks
+    ]
     if not args.program:
         problems.append(Problem("there is no command after --"))
     if args.legs is None:
         problems.append(Problem(f"a command after -- needs {_LEGS_OF_A_COMMAND}"))
     _refuse(problems)
-    return program.load(args.program, args.legs, args.health)
+    by_variables = args.route in {None, Route.REWRITE}
+    return program.load(args.program, args.legs, args.health, by_variables=by_variables)
 
 
 def _beside(args: argparse.Namespace, names: tuple[str, ...], why: str) -> Iterator[Problem]:

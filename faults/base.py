@@ -211,6 +211,8 @@ class Fault:
     """Whether it is one of the leg's identity service: it meets requests for tokens and no others, its shape counts no
     others, and the probe that proves it asks for a token. All other faults leave requests for tokens alone.
     """
+    of_marks: ClassVar[bool] = False
+    """Whether it can only meet requests with a mark, which the calls of an application of its own do not carry."""
     plane: ClassVar[str] = "mitm"
     """Which plane carries it out: `mitm` (HTTP), `toxi` (the bytes on the wire) or `process` (the gateway itself)."""
 

@@ -22,6 +22,7 @@ class DegradedText(Fault):
 
     kind = "degraded_text"
     colour = "#c51b7d"
+    of_marks = True
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request to a model is answered with another one's words."""

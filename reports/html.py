@@ -18,7 +18,7 @@ from reports.lost import lost_requests
 from reports.picture import Picture, picture
 from reports.svg import HUNG, OTHER, leg_style, swatch
 from reports.tables import Table
-from reports.words import HOSTS_TRIED_MEANS, WORDS, hung_connects, ledger_sums, sentence
+from reports.words import HOSTS_TRIED_MEANS, WORDS, hung_connects, ledger_means, ledger_sums, sentence
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def render(run: Judged) -> bytes:
         assumptions=tables.assumptions(result),
         paths=tables.paths(result),
         attempts=tables.attempts(result),
+        ledger_means=ledger_means(result),
         ledger_sums=ledger_sums(result),
         hung_connects=hung_connects(result),
         lost=lost_requests([request for request in run.ledger.requests if not request.ok]),

@@ -12,7 +12,7 @@ from reports import tables
 from reports.base import Format, of_result
 from reports.escape import markdown
 from reports.tables import Loud, Table
-from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, hung_connects, ledger_sums, sentence
+from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, hung_connects, ledger_means, ledger_sums, sentence
 
 
 def render(result: Result) -> bytes:
@@ -103,7 +103,7 @@ def _ledger(result: Result) -> str:
     return "\n\n".join(
         [
             "## Attempt ledger",
-            "Each request of a caller, with every attempt that it caused on a leg, joined by the id in its text.",
+            ledger_means(result),
             table(tables.paths(result)),
             table(tables.attempts(result)),
             ledger_sums(result),

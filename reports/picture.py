@@ -304,6 +304,10 @@ def _attempts(ledger: Ledger, axis: Axis) -> Iterable[LegAttempts]:
         number = axis.index(hung.seen_s)
         if number is not None:
             counts[hung.leg, "hung"][number] += 1
+    for met in {met for fault in ledger.faults for met in fault.handshakes}:
+        number = axis.index(met.seen_s)
+        if number is not None:
+            counts[met.leg, "other"][number] += 1
     for leg in ledger.header.legs:
         answered, other, hung_ = (
             tuple(counts[leg.name, what][number] for number in range(axis.bins))

@@ -85,7 +85,7 @@ def methodology() -> Iterator[Block]:
             (
                 "Each drill sends requests at a steady rate, whether or not earlier ones were answered, through the "
                 "real gateway with its own config. A fault layer takes legs away. Who answered is read from the "
-                "answer itself; the name of a model proves nothing."
+                "answer itself. An application makes its own calls; its requests are inferred from them."
             ),
             (
                 "A drill counts only when it proved itself: the fault met requests, probes past the gateway saw it, "

@@ -5,7 +5,7 @@ Whoever prints one escapes each cell in its own way, and makes a `Loud` one catc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from drills.events import Basis
@@ -260,13 +260,28 @@ def instrument(result: Result) -> Table:
     token_ms = milliseconds(plane.added_first_token_p50_ms)
     added = f"{milliseconds(plane.added_latency_p50_ms)} to an answer, {token_ms} to the first token"
     lag = f"p50 {milliseconds(load.send_lag_p50_ms)}, p99 {milliseconds(load.send_lag_p99_ms)}"
-    rows = (
+    arrivals = (
         ("arrivals", f"{load.rate_per_s:g}/s asked, {achieved} sent, evenly spaced, open loop"),
         ("send lag", f"{lag}, max {milliseconds(load.send_lag_max_ms)}"),
+    )
+    rows = (
+        *(_own_calls(result, achieved) if result.inferred is not None else arrivals),
         ("fault plane", f"adds {added} (medians of {plane.samples} pairs)"),
         ("slow means", f"later than {seconds(result.slow_limit_s)}, first token {seconds(result.slow_token_limit_s)}"),
     )
     return _table(("what", "observed"), rows)
+
+
+def _own_calls(result: Result, achieved: str) -> Iterator[tuple[str, str]]:
+    """The instrument, where an application makes the requests."""
+    own = result.inferred
+    if own is not None:
+        yield "requests", f"{achieved}, inferred from the application's own calls"
+        yield "not among them", f"{own.warm_up} calls before the timeline, {own.cut} requests that its end cut off"
+        yield "with a repeated text", f"{own.repeated}; these are told apart to the application's disadvantage"
+    health = result.health
+    if health is not None:
+        yield "health URL", f"{health.failed} of {health.polls} polls failed, outage {_outage(health.outage_s)}"
 
 
 def environment(result: Result) -> Table:

@@ -10,6 +10,7 @@ from reports.escape import plain
 from reports.words import (
     avoided,
     host_tried,
+    milliseconds,
     on_gateway,
     recovery,
     restored,
@@ -118,7 +119,8 @@ def _finding(part: CheckPart) -> list[Line]:
 def _numbers(result: Result) -> list[Line]:
     requests, attempts = result.requests, result.attempts
     by_leg = ", ".join(f"{leg} {count}" for leg, count in attempts.by_leg.items())
-    lag = result.load.send_lag_p99_ms
+    lag = f"send lag p99 {milliseconds(result.load.send_lag_p99_ms)}"
+    load = lag if result.inferred is None else "requests inferred from the application's own calls"
     added = result.plane.added_latency_p50_ms
     return [
         Line(
@@ -126,10 +128,7 @@ def _numbers(result: Result) -> list[Line]:
             f"{requests.unknown} unknown, {requests.corrupt} corrupt, {requests.not_started} not started"
         ),
         Line(f"attempts: {attempts.total}, {attempts.per_request:.2f} per request ({by_leg})"),
-        Line(
-            f"instrument: send lag p99 {'unmeasured' if lag is None else f'{lag:.1f} ms'}, fault plane adds "
-            f"{'unmeasured' if added is None else f'{added:.1f} ms'}"
-        ),
+        Line(f"instrument: {load}, fault plane adds {milliseconds(added)}"),
     ]
 
 

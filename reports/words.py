@@ -88,6 +88,16 @@ def restored(fault: FaultPart) -> str:
     return seconds(max(took)) if len(took) == len(fault.proof) else "not proved"
 
 
+def ledger_means(result: Result) -> str:
+    """What the ledger of attempts joins, and how."""
+    if result.inferred is not None:
+        return (
+            "Each request, inferred from the application's own calls: attempts with the same text, and the connects "
+            "that hung before them. docs/metrics.md has the rule and its limits."
+        )
+    return "Each request of a caller, with every attempt that it caused on a leg, joined by the id in its text."
+
+
 def sentence(result: Result) -> str:
     """The verdict's one sentence: what happened to the callers."""
     requests = result.requests

@@ -24,7 +24,7 @@ from drills.events import AttemptDone, AttemptReceived, FaultCleared, FaultEffec
 from drills.marks import Mark, Reading, read_answer
 from drills.providers.base import Provider
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
-from faults.planes.control import Apply, Clear, Heartbeat, PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
+from faults.planes.control import Apply, Clear, Heartbeat, PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec, SharedHost
 
 MODEL = "claude-sonnet-5"
 SETTLE_S = 5.0
@@ -81,13 +81,16 @@ class PlaneProcess(Lines):
     def __init__(
         self,
         upstream: dict[str, tuple[str, int]],
-        seed: int = 7,
+        *,
         authority: Authority | None = None,
         inside: tuple[int, ...] = (),
+        shared: dict[str, tuple[str, ...]] | None = None,
         stands_at: dict[str, tuple[str, tuple[str, int]]] | None = None,
+        salt: str = "",
     ) -> None:
-        """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well. `stands_at`
-        gives each leg's host name, address and port in a private network.
+        """`upstream` gives each leg's dialect and port. With an authority, every leg speaks TLS as well. `shared` gives
+        the legs of each shared host, which are asked for by their own names as models. `stands_at` gives each leg's
+        host name, address and port in a private network; `salt` is for texts without a mark.
         """
         there = stands_at or {}
         hosts = {name: there[name][0] if name in there else host_of(name) for name in upstream}
@@ -101,10 +104,21 @@ class PlaneProcess(Lines):
                 certificates=authority.issue([hosts[name]]) if authority else {},
                 listen=there[name][1] if name in there else None,
                 names={hosts[name]: there[name][1][0]} if name in there else {},
+                model=name,
             )
             for name, (dialect, port) in upstream.items()
         )
-        super().__init__("faults.planes.mitm", PlaneSpec(origin_s=0.0, seed=seed, legs=legs), inside)
+        hosts_shared = tuple(
+            SharedHost(
+                name=name,
+                legs=owners,
+                deciding=owners,
+                certificates=authority.issue([host_of(name), "127.0.0.1"]) if authority else {},
+            )
+            for name, owners in (shared or {}).items()
+        )
+        spec = PlaneSpec(origin_s=0.0, seed=7, salt=salt, legs=legs, shared=hosts_shared)
+        super().__init__("faults.planes.mitm", spec, inside)
         self.ports = msgspec.json.decode(self.first, type=PlaneReady).ports
         self.events: list[PlaneEvent] = []
         self.beating = threading.Event()
@@ -237,6 +251,7 @@ def bench(
     first_token_s: float = 0.02,
     token_lifetime_s: int = 3599,
     authority: Authority | None = None,
+    shared: dict[str, tuple[str, ...]] | None = None,
 ) -> Iterator[Bench]:
     """Simulated legs by name and dialect behind a plane, and other openai legs that listen on ports of the test's."""
     legs = tuple(SimulatedLeg(name, dialect) for name, dialect in dialects.items())
@@ -244,7 +259,8 @@ def bench(
     simulator = Lines("drills.simulator", spec)
     direct = msgspec.json.decode(simulator.first, type=SimulatorReady).ports | (others or {})
     dialects = dialects | dict.fromkeys(others or {}, "openai")
-    plane = PlaneProcess({name: (dialects[name], port) for name, port in direct.items()}, authority=authority)
+    upstream = {name: (dialects[name], port) for name, port in direct.items()}
+    plane = PlaneProcess(upstream, authority=authority, shared=shared)
     try:
         yield Bench(plane, dialects, direct, authority)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,14 @@ def written(folder: Path, text: str) -> Path:
 
 def launched(path: Path, config: Path | None = None) -> Launch:
     """What the file's process is started with."""
+    return launched_at(path, URLS, config)
+
+
+def launched_at(path: Path, urls: dict[str, str], config: Path | None = None) -> Launch:
+    """The same, with its legs at these URLs."""
     gateway = load(path)
     found = gateway.discover(config, None)
-    return gateway.launch(found, {leg.name: URLS[leg.name] for leg in found.legs}, 4000, path.parent / "private")
+    return gateway.launch(found, {leg.name: urls[leg.name] for leg in found.legs}, 4000, path.parent / "private")
 
 
 class TestReading:
@@ -90,6 +96,18 @@ class TestReading:
     def test_by_path(self, tmp_path: Path) -> None:
         """A name that ends in .yaml is a file."""
         assert gateway_of(str(written(tmp_path, SHORT % "python"))).name == "g"
+
+
+def test_the_readme_s_ten_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README shows is a whole gateway; `calibration/scripted.yaml`, no longer, is drilled in other tests."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}/usr/bin")
+    readme = Path(__file__).parent.parent / "README.md"
+    [text] = [block for block in re.findall(r"```yaml\n(.*?)```", readme.read_text(), re.DOTALL) if "command:" in block]
+    scripted = (Path(__file__).parent / "calibration" / "scripted.yaml").read_text()
+    assert max(len(text.splitlines()), len(scripted.splitlines())) <= 10
+    launch = launched_at(written(tmp_path, text), {"first": "http://127.0.0.1:11", "second": "http://127.0.0.1:12"})
+    assert launch.argv[1:] == ("gateway.py", "--port", "4000")
+    assert launch.env["DRILL_LEG_SECOND"] == "http://127.0.0.1:12"
 
 
 class TestStarting:

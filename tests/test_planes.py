@@ -39,7 +39,7 @@ from drills.planes import MitmPlane, plane_legs
 from drills.simulator import SimulatedLeg as Simulated
 from drills.simulator import Simulator, SimulatorSpec
 from faults.base import Connections
-from faults.planes.control import LEASE_S
+from faults.planes.control import LEASE_S, PlaneSpec
 
 DIALECTS = {name: name for name in providers.names()}
 STREAMS = ["openai", "anthropic", "gemini", "bedrock"]
@@ -886,13 +886,16 @@ from drills.legs import Leg
 from drills.planes import MitmPlane, plane_legs
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from faults.base import Connections
+from faults.planes.control import PlaneSpec
 import msgspec
 
 async def main():
     simulator = await Child.start("simulator", "drills.simulator", SimulatorSpec((SimulatedLeg("a", "openai"),)))
     ready = msgspec.json.decode(await simulator.first_line(20), type=SimulatorReady)
     leg = Leg(name="a", role="primary", provider="openai", vendor="openai", model="m", cloud="openai")
-    plane = await MitmPlane.start(plane_legs((leg,), ready.ports, {}), 1, Clock(), lambda event: None)
+    clock = Clock()
+    spec = PlaneSpec(origin_s=clock.origin_s, seed=1, legs=plane_legs((leg,), ready.ports, {}))
+    plane = await MitmPlane.begin(spec, clock, lambda event: None)
     await plane.apply(FaultPlan(id="f", kind="blackhole", legs=("a",), start_s=0, end_s=1, selector="", settings={},
                                 connections=Connections.BLACKHOLED))
     print(simulator.pid, plane._child.pid, ready.ports["a"], plane.ports["a"], flush=True)
@@ -940,7 +943,9 @@ def test_the_runners_side(capfd: pytest.CaptureFixture[str]) -> None:
         simulator = Simulator(SimulatorSpec((Simulated("a", "anthropic"),)))
         ports = (await simulator.start()).ports
         leg = Leg(name="a", role="primary", provider="anthropic", vendor="anthropic", model="m", cloud="anthropic")
-        plane = await MitmPlane.start(plane_legs((leg,), ports, {}), 1, Clock(), events.append)
+        clock = Clock()
+        spec = PlaneSpec(origin_s=clock.origin_s, seed=1, legs=plane_legs((leg,), ports, {}))
+        plane = await MitmPlane.begin(spec, clock, events.append)
         plan = FaultPlan(
             id="f",
             kind="reset",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drilling import Ran, drill, events
+from drilling import Ran, descendants, drill, events, gone, listened_on, listeners, start, until_line
 
 from drills import providers
 from drills.gateways.base import Gateway, Launch, MakesCalls, TakesUnchanged
@@ -32,6 +32,11 @@ legs:
 """
 LEG_KEYS = "cloud, hosts, model, name, provider, region, role, variable, vendor"
 LOOPBACK = "write http://127.0.0.1:PORT/path"
+TWO_OF_ONE = """\
+legs:
+  - {name: us, provider: openai, model: m, cloud: x, hosts: [us.api.openai.com]}
+  - {name: eu, provider: openai, model: m, cloud: y, hosts: [eu.api.openai.com]}
+"""
 URLS = {"a": "http://127.0.0.1:11", "b": "http://127.0.0.1:12", "c": "http://127.0.0.1:13"}
 
 
@@ -98,8 +103,8 @@ class TestReading:
         """Each key is where it belongs; the command line's health URL comes first."""
         path = written(tmp_path, FULL)
         program = load(["python"], path, None)
-        assert (program.name, program.health) == ("my-app", "http://127.0.0.1:8000/health")
-        assert load(["python"], path, "http://localhost:1/").health == "http://localhost:1/"
+        assert (program.name, program.health_url) == ("my-app", "http://127.0.0.1:8000/health")
+        assert load(["python"], path, "http://localhost:1/").health_url == "http://localhost:1/"
         found = program.discover(None, None)
         assert [(leg.name, leg.role, leg.region) for leg in found.legs] == [
             ("a", "primary", "eu-west-1"),
@@ -113,7 +118,7 @@ class TestReading:
         ]
         told = "a by AWS_ENDPOINT_URL_BEDROCK_RUNTIME, ANTHROPIC_BEDROCK_BASE_URL, DRILL_LEG_A; "
         told += "b by OPENAI_BASE_URL, DRILL_LEG_B; c by EU_BASE, DRILL_LEG_C"
-        assert found.notes[1] == f"the application finds its legs: {told}; its credentials are dummies"
+        assert found.left_out == (f"the application finds its legs: {told}",)
 
     def test_its_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """That of its file, when one is named behind the interpreter; else the program's."""
@@ -277,10 +282,35 @@ def test_words_that_do_not_go_together(words: tuple[str, ...], expected: list[st
     assert not (tmp_path / "drill-results").exists()
 
 
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("gateway_pause: {}", "fault 'gateway_pause' is on a gateway that the drill starts; an application is none"),
+        (
+            "degraded_text: {role: primary}",
+            "fault 'degraded_text' changes marks, and an application's own calls carry none",
+        ),
+    ],
+)
+def test_faults_that_cannot_meet_an_application(fault: str, expected: str, tmp_path: Path) -> None:
+    """With their places, before anything is started."""
+    ran = run(tmp_path, fault, [])
+    assert (ran.code, ran.err) == (2, f"drill: s.yaml:7:43: {expected}\n")
+
+
 def test_a_command_where_none_belongs(tmp_path: Path) -> None:
     """Only `run` and `plan` take one."""
     ran = drill("validate", "primary-down", "--", "python", cwd=tmp_path)
     assert (ran.code, ran.err) == (2, "drill: only `drill run` and `drill plan` take a command after --\n")
+
+
+def test_two_legs_of_one_provider_need_variables_or_another_route(tmp_path: Path) -> None:
+    """An SDK reads one base URL; where the real hosts are called, these tell the legs apart."""
+    path = written(tmp_path, TWO_OF_ONE)
+    with pytest.raises(UsageProblem, match="two legs have their base URL in OPENAI_BASE_URL"):
+        load(["python"], path, None)
+    legs = load(["python"], path, None, by_variables=False).discover(None, None).legs
+    assert [leg.hosts for leg in legs] == [("us.api.openai.com",), ("eu.api.openai.com",)]
 
 
 def test_a_plan(tmp_path: Path) -> None:
@@ -493,6 +523,23 @@ def test_an_application_that_ends_too_soon_proves_nothing(tmp_path: Path) -> Non
     assert ran.code == 3, ran.out + ran.err
     assert check(ran, "the application").observed.startswith("it ended by itself with exit code 0 ")
     assert ran.result.verdict is Verdict.INVALID
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc knows the descendants of a process")
+def test_nothing_of_it_stays_behind_when_the_drill_is_killed(tmp_path: Path) -> None:
+    """SIGKILL in the middle of the outage: application, planes and providers are gone soon."""
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "s.yaml").write_text(SCENARIO.replace("FAULT", GONE))
+    words = ("run", "s.yaml", "--legs", "anthropic,openai", "--", sys.executable, "app.py", "fall")
+    with start(*words, cwd=tmp_path) as process:
+        until_line(process, "is on (anthropic)", 30)
+        found = descendants(process.pid)
+        ports = listeners(found)
+        assert len(found) >= 4  # simulator, plane, keeper, application
+        assert len(ports) >= 4  # two legs at the simulator and at the plane
+        process.kill()
+        assert gone(found, 5) == set()
+    assert listened_on(ports) == set()
 
 
 def test_an_application_that_calls_nobody(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""One LiteLLM config on every route: the same verdict, and switchovers that agree within what each can resolve."""
+"""One LiteLLM config on every route: the same verdict, and switchovers that agree within what each can resolve.
+
+And TLS that fails, where it is TLS that the gateway speaks.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from drilling import SAMPLES, Ran, drill
+from drilling import SAMPLES, Ran, drill, events
 
 from drills.result import Switchover, Verdict
 
@@ -20,6 +23,18 @@ timeline:
   - {phase: steady, for: 2s}
   - {phase: outage, for: 5s, faults: [{blackhole: {cloud_of: primary}}]}
   - {phase: recovery, for: 1500ms}
+expect:
+  switchover: {within: 5s}
+"""
+TLS = """\
+name: Certificates and handshakes
+objective: Callers keep getting answers when the encryption of the first choice fails.
+load: {rate: 10/s, streaming: 50%, deadline: 15s, slow: 4s}
+timeline:
+  - {phase: steady, for: 2s}
+  - {phase: expired, for: 3s, faults: [{tls_bad_certificate: {role: primary}}]}
+  - {phase: stuck, for: 5s, faults: [{tls_bad_certificate: {role: primary}}, {tls_handshake_hang: {role: secondary}}]}
+  - {phase: recovery, for: 2s}
 expect:
   switchover: {within: 5s}
 """
@@ -60,3 +75,21 @@ def _recovery_s(found: Switchover) -> float:
 def _resolution_s(found: Switchover) -> float:
     assert found.resolution_s is not None
     return found.resolution_s
+
+
+def test_faults_of_tls(tmp_path: Path) -> None:
+    """An expired certificate on the first choice, then stuck handshakes on the second as well: the third answers. The
+    run's keys are in none of its files.
+    """
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(TLS)
+    ran = drill("run", scenario, "--config", SAMPLES / "cross-cloud.yaml", "--route", "forward", cwd=tmp_path)
+    assert ran.code == 0, ran.out + ran.err
+    result = ran.result
+    assert all(fault.handshakes > 0 and all(one.during and one.after for one in fault.proof) for fault in result.faults)
+    stuck = next(phase for phase in result.phases if phase.name == "stuck")
+    assert max(stuck.served_by, key=lambda leg: stuck.served_by[leg]) == result.legs[2].name
+    assert ran.folder is not None
+    met = {event["leg"] for event in events(ran.folder) if event["event"] == "handshake_met"}
+    assert met == {result.legs[0].name, result.legs[1].name}
+    assert not [path.name for path in ran.folder.iterdir() if b"PRIVATE KEY" in path.read_bytes()]

@@ -185,13 +185,16 @@ from drills.events import FaultPlan
 from drills.legs import Leg
 from drills.planes import MitmPlane, ToxiPlane, plane_legs
 from faults.base import Connections
+from faults.planes.control import PlaneSpec
 
 async def main(plane, kind, settings, upstream, server):
     if plane == "toxi":
         found = await ToxiPlane.start(server, {"a": upstream}, Clock(), lambda event: None)
     else:
         leg = Leg(name="a", role="primary", provider="openai", vendor="openai", model="m", cloud="openai")
-        found = await MitmPlane.start(plane_legs((leg,), {"a": upstream}, {}), 1, Clock(), lambda event: None)
+        clock = Clock()
+        spec = PlaneSpec(origin_s=clock.origin_s, seed=1, legs=plane_legs((leg,), {"a": upstream}, {}))
+        found = await MitmPlane.begin(spec, clock, lambda event: None)
     print(found.ports["a"], found._child.pid, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     await found.apply(FaultPlan(id="f", kind=kind, legs=("a",), start_s=0, end_s=1, selector="", settings=settings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -35,6 +36,7 @@ name: our-gateway
 chat: /openai/chat/completions
 ready: /ready
 model: gpt
+own_checks: true
 headers: {Authorization: "Bearer env:GATEWAY_KEY", x-team: drills, api-key: written-here}
 legs:
   - {name: a, provider: anthropic, model: claude, cloud: anthropic, port: 4101}
@@ -89,6 +91,7 @@ class TestReading:
                 region="eu",
             ),
         )
+        assert found.own_checks
         assert (gateway.name, found.entry_model, found.ports) == ("our-gateway", "gpt", {"a": 4101, "b": 4102})
         [note] = found.notes
         assert note.endswith("must be set: a to http://127.0.0.1:4101, b to http://127.0.0.1:4102/v1")
@@ -110,7 +113,18 @@ class TestReading:
         assert (entrance.chat_path, entrance.request_headers, entrance.secrets) == ("/v1/chat/completions", (), ())
 
 
-KEYS = "chat, headers, legs, model, name, ready"
+def test_the_readme_s_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README shows is a legs file, with the base URLs that it says."""
+    monkeypatch.setenv("MY_GATEWAY_KEY", KEY)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    [text] = [block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "port: 4101" in block]
+    [note] = load("http://127.0.0.1:4000", written(tmp_path, text)).discover(None, None).notes
+    assert note.endswith("first to http://127.0.0.1:4101, second to http://127.0.0.1:4102/v1")
+    for said in ("`http://127.0.0.1:4101`", "`http://127.0.0.1:4102/v1`"):
+        assert said in readme
+
+
+KEYS = "chat, headers, legs, model, name, own_checks, ready"
 DIALECTS = "anthropic, azure, bedrock, gemini, openai, vertex"
 LEG_KEYS = "cloud, model, name, port, provider, region, role, vendor"
 BAD: list[tuple[str, list[str]]] = [
@@ -188,6 +202,7 @@ def test_bad_urls(url: str, expected: str, tmp_path: Path) -> None:
     assert "at least 1 item" in about_file
 
 
+NO_CHOICE = "does not go with a URL: that gateway runs already, and whoever runs it has set its upstreams"
 WORDS = [
     (("--gateway", "http://127.0.0.1:4000"), ["--gateway URL needs --legs FILE, which says what its legs are"]),
     (
@@ -210,12 +225,7 @@ WORDS = [
     ),
     (
         ("--gateway", "http://127.0.0.1:4000", "--route", "sealed", "--legs", "legs.yaml"),
-        [
-            (
-                "--route sealed does not go with a URL: that gateway runs already, and whoever runs it has set its "
-                "upstreams"
-            ),
-        ],
+        [f"--route sealed {NO_CHOICE}"],
     ),
     (("--route", "fixed"), ["--route fixed is for a gateway that runs already: --gateway http://host:port"]),
     (("--legs", "legs.yaml"), ["--legs goes with a command after --, or with the URL of a gateway"]),
@@ -344,6 +354,19 @@ def test_a_good_gateway_passes_and_goes_on(tmp_path: Path) -> None:
     assert (result.switchovers[0].from_, result.switchovers[0].to) == ("primary", "standby")
     check = next(part for part in result.checks if part.name == "upstreams at the planes")
     assert (check.verdict, check.observed) == (Verdict.PASS, "0 answers came from no leg; every leg was called")
+
+
+@pytest.mark.toxiproxy
+def test_a_line_stands_at_the_fixed_port_of_its_leg(tmp_path: Path) -> None:
+    """A fault on the wire puts Toxiproxy where the gateway calls the leg, in front of the other plane."""
+    ports = lasting_port(), lasting_port()
+    legs_file(tmp_path, ports)
+    urls = {role: f"http://127.0.0.1:{port}" for role, port in zip(("PRIMARY", "STANDBY"), ports, strict=True)}
+    with scripted(tmp_path, urls) as gateway:
+        ran = drilled(tmp_path, f"http://127.0.0.1:{gateway.port}", "wire_down: {role: primary}")
+    assert ran.code == 0, ran.out + ran.err
+    assert (ran.result.switchovers[0].from_, ran.result.switchovers[0].to) == ("primary", "standby")
+    assert listened_on(set(ports)) == set()
 
 
 def test_upstreams_that_point_elsewhere(tmp_path: Path) -> None:

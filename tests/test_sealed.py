@@ -139,12 +139,21 @@ PLACES: list[tuple[tuple[Leg, ...], dict[str, Stand]]] = [
         (leg("a", "a.example.com"), leg("b", "B.Example.com:8443")),
         {"a": Stand(("198.18.0.1", 443), ("a.example.com",)), "b": Stand(("198.18.0.2", 8443), ("b.example.com",))},
     ),
-    # Two names of one leg lead to one address; a name that an earlier leg has is that leg's.
+    # Two names of one leg lead to one address.
+    (
+        (leg("a", "a.example.com", "tokens.a.example.com"), leg("b", "b.example.com")),
+        {
+            "a": Stand(("198.18.0.1", 443), ("a.example.com", "tokens.a.example.com")),
+            "b": Stand(("198.18.0.2", 443), ("b.example.com",)),
+        },
+    ),
+    # A name that two legs have stands by itself.
     (
         (leg("a", "a.example.com", "tokens.example.com"), leg("b", "b.example.com", "tokens.example.com")),
         {
-            "a": Stand(("198.18.0.1", 443), ("a.example.com", "tokens.example.com")),
-            "b": Stand(("198.18.0.2", 443), ("b.example.com",)),
+            "a": Stand(("198.18.0.1", 443), ("a.example.com",)),
+            "tokens.example.com:443": Stand(("198.18.0.2", 443), ("tokens.example.com",)),
+            "b": Stand(("198.18.0.3", 443), ("b.example.com",)),
         },
     ),
     # One name has one address, also when two legs are on two ports of it.

@@ -25,7 +25,7 @@ from drills.address import Address
 from drills.authority import Authority
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
-from drills.events import AttemptResult, FaultCleared, FaultEffective, HandshakeMet
+from drills.events import AttemptResult, FaultCleared, FaultEffective, FaultSwitched, HandshakeMet
 from drills.marks import Shape
 from drills.routing.surroundings import proxied, together, trust
 from faults.base import Fault, kinds
@@ -34,6 +34,7 @@ from faults.planes.board import Board
 from faults.planes.control import LEASE_S, Apply
 from faults.proof import Came, ProbeOutcome
 from faults.shapes import Shape as FaultShape
+from faults.shapes import Square
 from faults.tls_bad_certificate import TlsBadCertificate
 from faults.tls_handshake_hang import TlsHandshakeHang
 
@@ -261,6 +262,28 @@ def test_a_session_is_not_resumed_past_a_fault(rig: Bench, plane: PlaneProcess, 
             if on:
                 plane.clear(id_)
     assert resumed == [False, None, True]
+
+
+def test_a_certificate_that_flaps(rig: Bench, plane: PlaneProcess) -> None:
+    """Bad, good, bad, each for half a second: what was open in the good time is reset when it ends."""
+    shape = FaultShape(square=Square(period_s=1.0, on=0.5))
+    plane.send(Apply(fault="flap", kind="tls_bad_certificate", settings={}, legs=("openai",), shape=shape))
+    plane.effective("flap")
+
+    def edge(number: int) -> FaultSwitched:
+        until(lambda: len(plane.all(FaultSwitched)) >= number)
+        return plane.all(FaultSwitched)[number - 1]
+
+    with rig.caller("openai", tls=True) as caller:
+        with pytest.raises(httpx.ConnectError):
+            caller.ask(mark())
+        assert not edge(1).on
+        assert caller.reading(mark()).shape is Shape.WHOLE
+        assert (edge(2).on, edge(2).cut) == (True, 1)
+        with pytest.raises(httpx.ConnectError):
+            caller.ask(mark())
+        plane.clear("flap")
+        assert caller.reading(mark()).shape is Shape.WHOLE
 
 
 def test_a_leg_without_tls_refuses_it() -> None:

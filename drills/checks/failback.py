@@ -16,7 +16,7 @@ def _judge(measured: Measured) -> CheckPart | None:
     expected = [found for found in measured.failbacks if found.expected]
     if limit_s is None or not measured.ledger.header.faults:
         return None
-    verdicts = [_one(found, limit_s) for found in expected]
+    verdicts = [_one(found, limit_s, died=measured.ledger.died_s is not None) for found in expected]
     if not verdicts:
         verdicts = [(Verdict.UNKNOWN, "no fault was effective on a leg that should serve again", "")]
     worst = next(
@@ -31,9 +31,11 @@ def _judge(measured: Measured) -> CheckPart | None:
     )
 
 
-def _one(found: Failback, limit_s: float) -> tuple[Verdict, str, str]:
+def _one(found: Failback, limit_s: float, *, died: bool) -> tuple[Verdict, str, str]:
     way = f"{found.fault}: back to {found.to}"
     if found.failback_s is None or found.resolution_s is None:
+        if died:
+            return Verdict.FAIL, f"{way}: the application had ended with an error", ""
         reason = found.reasons.get("failback_s", "it never came")
         if found.cleared_s is not None and found.window_s <= limit_s:
             longer = "The healthy phase after the fault is shorter than the limit. Lengthen it."

@@ -136,7 +136,7 @@ class MakesCalls(Protocol):
     from its calls, and its `Launch` has neither address nor paths.
     """
 
-    health: str
+    health_url: str
     """A URL that answers 200 while the application is well; empty when there is none."""
 
 

@@ -119,7 +119,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], called: Called) -> None:
         self.name = called.name or _name_of(command)
-        self.health = called.health
+        self.health_url = called.health
         self._command = tuple(command)
         self._called = called
         self._variables = dict(called.variables)
@@ -132,10 +132,8 @@ class Program:
             entry_model="",
             config_file=self._called.source,
             config_sha256=self._called.sha256,
-            notes=(
-                _NO_LOAD,
-                f"the application finds its legs: {told}; its credentials are dummies",
-            ),
+            notes=(_NO_LOAD, "all credentials of the application are dummies"),
+            left_out=(f"the application finds its legs: {told}",),
         )
 
     def prepare(self, progress: Progress) -> str:
@@ -200,14 +198,15 @@ class Program:
         return (*known, leg_variable(leg.name))
 
 
-def load(command: Sequence[str], legs: str, health: str | None) -> Program:
+def load(command: Sequence[str], legs: str, health: str | None, *, by_variables: bool = True) -> Program:
     """The application of a command. `legs`: a legs file, or providers in order of preference. `health`: wins over the
-    file's. Raises `UsageProblem` with every problem.
+    file's. by_variables: whether it finds its legs by variables, so that each needs its own. Raises `UsageProblem` with
+    every problem.
     """
     problems: list[Problem] = []
     called = None
     try:
-        called = _from_file(Path(legs)) if _is_file(legs) else _from_names(legs)
+        called = _from_file(Path(legs), by_variables) if _is_file(legs) else _from_names(legs)
     except UsageProblem as problem:
         problems += problem.problems
     if health is not None:
@@ -268,8 +267,12 @@ def _hosts(client: Client, region: str | None) -> tuple[str, ...]:
     return tuple(host.format(region=region or "") for host in client.hosts)
 
 
-def _from_file(path: Path) -> Called:
-    written, root, sha256 = read(path, WrittenProgram, _file_problems)
+def _from_file(path: Path, by_variables: bool) -> Called:
+    def wrong(root: Node) -> list[Problem]:
+        shared = _shared_variables(root) if by_variables else ()
+        return [*leg_problems(root), *placeholder_problems(root, ()), *shared]
+
+    written, root, sha256 = read(path, WrittenProgram, wrong)
     problems = []
     if written.health is not None:
         where = place_of(root, "health")
@@ -291,10 +294,6 @@ def _from_file(path: Path) -> Called:
         env=written.env,
         variables=tuple((leg.name, leg.variable) for leg in written.legs if leg.variable is not None),
     )
-
-
-def _file_problems(root: Node) -> list[Problem]:
-    return [*leg_problems(root), *placeholder_problems(root, ()), *_shared_variables(root)]
 
 
 def _shared_variables(root: Node) -> Iterator[Problem]:

@@ -101,7 +101,10 @@ class WrittenRunningLeg(WrittenLeg):
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenRunning:
-    """A legs file for a gateway's URL. Keys as in a gateway's own file."""
+    """A legs file for a gateway's URL. Keys as in a gateway's own file.
+
+    own_checks: whether the gateway sends model requests of its own, such as health checks.
+    """
 
     noun: ClassVar[str] = "the legs file"
 
@@ -110,6 +113,7 @@ class WrittenRunning:
     ready: UrlPath | None = None
     model: str = "chat"
     headers: Headers = _NO_HEADERS
+    own_checks: bool = False
     legs: Annotated[tuple[WrittenRunningLeg, ...], Meta(min_length=1)]
 
 
@@ -136,6 +140,7 @@ class RunningGateway:
             config_sha256=self._sha256,
             notes=(f"the gateway at {self._url} runs already; its upstreams must be set: {wanted}",),
             ports=ports,
+            own_checks=self._written.own_checks,
         )
 
     def prepare(self, progress: Progress) -> str:

@@ -16,7 +16,7 @@ def _found() -> dict[str, RouteKind]:
     for info in pkgutil.iter_modules(__path__, f"{__name__}."):
         route: RouteKind | None = getattr(importlib.import_module(info.name), "ROUTE", None)
         if route is not None:
-            found[route.name] = route
+            found[route.name.value] = route
     return dict(sorted(found.items()))
 
 

@@ -19,6 +19,7 @@ from drills.clock import Clock
 from drills.events import AnyEvent
 from drills.gateways.base import Discovery, Entrance, Gateway, RunsAlready
 from drills.ground import OUTSIDE, Ground, Stand
+from drills.legs import Sharing
 from drills.problems import Problem
 from drills.routes import Route
 from drills.targets import Targets
@@ -27,7 +28,7 @@ from faults.handshake import Certificate
 from faults.planes.control import Pem
 
 Certificates = Mapping[str, dict[Certificate, Pem]]
-"""By leg, what it may show in TLS handshakes; legs that are not in it speak plain HTTP."""
+"""By leg or shared host, what it may show in TLS handshakes; what is not in it speaks plain HTTP."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,20 @@ class Way(Protocol):
         """Where every process of the run lives. The first to be entered and the last to be left."""
 
     def stands(self) -> Mapping[str, Stand]:
-        """Where each leg stands; empty where any loopback port will do. Asked before the planes start."""
+        """Where each leg and each shared host stands in a private network; empty where any loopback port will do. Asked
+        before the planes start.
+        """
+
+    def shared(self) -> Mapping[str, Sharing]:
+        """The hosts, by `host:port`, that several legs share: each has a place of its own in the planes. Asked before
+        they start.
+        """
 
     def certificates(self) -> Certificates:
-        """What the legs may show in TLS handshakes. Asked before the planes start."""
+        """What legs and shared hosts may show in TLS handshakes. Asked before the planes start."""
 
     def reach(self, ports: Mapping[str, int]) -> Reach:
-        """How the drill's own probes reach each leg, at its loopback port, as the gateway's requests do."""
+        """How the drill's own probes reach each leg, at its port or that of its host, as the gateway's requests do."""
 
     def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
         """Lead to each leg's loopback port whatever the gateway sends to the leg: in the context, all that its `Launch`
@@ -96,6 +104,14 @@ def unencrypted(planned: Planned) -> Iterator[Problem]:
         if use.fault.handshake() is not None:
             what = f"fault {use.kind!r} needs TLS between the gateway and its legs"
             yield Problem(f"{what}; use --route {Route.FORWARD} or --route {Route.SEALED}", use.place)
+
+
+class Apart:
+    """The part of a way on which every leg has a place to itself."""
+
+    def shared(self) -> Mapping[str, Sharing]:
+        """None."""
+        return {}
 
 
 def unanswerable(planned: Planned) -> Iterator[Problem]:

@@ -97,13 +97,19 @@ class _Sealing(unchanged.Unchanged):
     def reach(self, ports: Mapping[str, int]) -> Reach:
         """Where the gateway finds them."""
         named = super().reach(ports)
-        addresses = {
-            leg: Address(stand.endpoint[1], named.addresses[leg].host, stand.endpoint[0])
-            for leg, stand in self._stands.items()
-        }
-        names = {leg: stand.names[0] for leg, stand in self._stands.items() if stand.names}
+        models: dict[str, Address] = {}
+        identity: dict[str, Address] = {}
+        names: dict[str, str] = {}
+        for leg in self.scene.found.legs:
+            model, *services = hosts_of(leg)
+            stand = self._stands[self.place_of(leg, model)]
+            models[leg.name] = Address(stand.endpoint[1], named.addresses[leg.name].host, stand.endpoint[0])
+            names |= {leg.name: stand.names[0]} if stand.names else {}
+            for host in services:
+                stand = self._stands[self.place_of(leg, host)]
+                identity[leg.name] = Address(stand.endpoint[1], named.identity[leg.name].host, stand.endpoint[0])
         ground = OUTSIDE if self._network is None else self._network.ground
-        return Reach(addresses=addresses, authority=named.authority, names=names, ground=ground)
+        return Reach(addresses=models, identity=identity, authority=named.authority, names=names, ground=ground)
 
     def open(self, ports: Mapping[str, int]) -> AbstractAsyncContextManager[Entrance]:
         """The gateway's launch: it only has to trust the legs' certificates."""
@@ -120,39 +126,47 @@ class _Sealing(unchanged.Unchanged):
 
 
 def placed(legs: Sequence[Leg]) -> tuple[dict[str, Stand], list[Problem]]:
-    """Where each leg stands in the network, and why one cannot. Pure: the same legs have the same places.
+    """Where each leg and each shared host stands in the network, and why one cannot. Pure: the same legs have the same
+    places.
 
-    A leg has one address and one port: those of the hosts that are its own. A host that several legs call (for
-    tokens) is the first one's. A host that is an address keeps it.
+    A leg has one address and one port: those of the hosts that are its own. A host that several legs share has its own.
+    A host that is an address keeps it.
     """
     stands: dict[str, Stand] = {}
     problems: list[Problem] = []
     addresses: dict[str, str] = {}
-    taken: set[str] = set()
     free = (str(address) for address in itertools.islice(_ADDRESSES.hosts(), 1 << 16))
-    for leg in legs:
-        own = [host for host in hosts_of(leg) if host.authority not in taken]
-        taken |= {host.authority for host in own}
+    for place, own in _hosts_by_place(legs).items():
         ports, literal = {host.port for host in own}, [host for host in own if _literal(host)]
         given = {addresses[host.name] for host in own if host.name in addresses} | {_literal(host) for host in literal}
-        if not own:
-            continue
         if len(ports) > 1 or len(given) > 1 or (literal and len(own) > 1):
-            problems.append(_scattered(leg, own))
+            problems.append(_scattered(place, own))
         elif literal and not _is_ipv4(_literal(literal[0])):
-            what = f"leg {leg.name}: {own[0].authority} is no IPv4 address, and the drill's network has no others"
+            what = f"leg {place}: {own[0].authority} is no IPv4 address, and the drill's network has no others"
             problems.append(Problem(f"{what}; use --route {Route.REWRITE}"))
         else:
             address = next(iter(given)) if given else next(free)
             names = () if literal else tuple(_ascii(host.name) for host in own)
             addresses |= dict.fromkeys((host.name for host in own), address)
-            stands[leg.name] = Stand((address, ports.pop()), names)
+            stands[place] = Stand((address, ports.pop()), names)
     return stands, problems
 
 
-def _scattered(leg: Leg, hosts: Iterable[Host]) -> Problem:
+def _hosts_by_place(legs: Sequence[Leg]) -> dict[str, list[Host]]:
+    """What hosts lead to each place: to a leg its own, to a shared host itself."""
+    common = unchanged.shared(legs)
+    found: dict[str, list[Host]] = {}
+    for leg in legs:
+        for host in dict.fromkeys(hosts_of(leg)):
+            place = host.authority if host.authority in common else leg.name
+            there = found.setdefault(place, [])
+            there += [host] if host not in there else []
+    return found
+
+
+def _scattered(place: str, hosts: Iterable[Host]) -> Problem:
     there = ", ".join(host.authority for host in hosts)
-    what = f"leg {leg.name} is called at {there}; in a private network a leg has one address and one port"
+    what = f"leg {place} is called at {there}; in a private network a leg has one address and one port"
     return Problem(f"{what}; use --route {Route.FORWARD}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -12,10 +13,11 @@ from urllib.parse import urlsplit
 from drills.address import Address, Reach
 from drills.authority import Authority
 from drills.gateways.base import Discovery, TakesUnchanged
-from drills.legs import Leg
+from drills.legs import Leg, Sharing
 from drills.problems import Problem
 from drills.routes import Route
 from drills.routing.base import Certificates, Planned, Scene
+from drills.scenario import FaultUse
 
 
 class Host(NamedTuple):
@@ -64,40 +66,56 @@ def problems(planned: Planned) -> Iterator[Problem]:
         if not leg.hosts:
             what = f"leg {leg.name}: the host that the gateway calls for it is not known from the config"
             yield Problem(f"{what}; write its base URL there, or use --route {Route.REWRITE}")
-    for authority, legs in shared(found.legs).items():
-        names = ", ".join(leg.name for leg in legs)
-        what = f"the legs {names} share the host {authority}, so that their traffic cannot be told apart there"
-        yield Problem(f"{what}; use --route {Route.REWRITE}")
-    yield from _shared_services(planned)
+    yield from _inseparable(found.legs)
     for use, hit in planned.targets:
         plain = [leg.name for leg in hit if leg.hosts and not hosts_of(leg)[0].tls]
         if plain and use.fault.handshake() is not None:
             what = f"fault {use.kind!r} needs TLS, and {', '.join(plain)} speaks plain HTTP"
             yield Problem(f"{what}; select other legs", use.place)
+        yield from _halves(use, hit, found.legs)
 
 
-def _shared_services(planned: Planned) -> Iterator[Problem]:
-    """Tokens that come from one host come from one place here, too: a fault of it hits all legs that ask there."""
-    for use, hit in planned.targets:
-        services = {host.authority for leg in hit for host in hosts_of(leg)[1:]} if use.fault.of_identity else set()
-        spared = [
-            leg
-            for leg in planned.found.legs
-            if leg not in hit and services.intersection(host.authority for host in hosts_of(leg)[1:])
-        ]
-        if spared:
-            names, from_ = ", ".join(leg.name for leg in spared), ", ".join(sorted(services))
-            what = f"fault {use.kind!r} on {use.selector} spares {names}, whose tokens come from the same {from_}"
-            yield Problem(f"{what}; select all of these legs, or use --route {Route.REWRITE}", use.place)
+def _inseparable(legs: Sequence[Leg]) -> Iterator[Problem]:
+    """Legs of the chain that share a host and a model: nothing in a request says which of them it is for."""
+    for authority, sharing in shared(legs).items():
+        there = [leg for leg in legs if leg.name in sharing.legs and leg.role is not None] if sharing.models else []
+        for one, other in itertools.combinations(there, 2):
+            if one.model == other.model:
+                what = f"the legs {one.name} and {other.name} share the host {authority} and the model {one.model}, so"
+                yield Problem(f"{what} that their traffic cannot be told apart there; use --route {Route.REWRITE}")
 
 
-def shared(legs: Sequence[Leg]) -> dict[str, list[Leg]]:
-    """The models' hosts that belong to several legs."""
-    found: dict[str, list[Leg]] = defaultdict(list)
-    for leg in legs:
-        if leg.hosts:
-            found[hosts_of(leg)[0].authority].append(leg)
-    return {host: owners for host, owners in found.items() if len(owners) > 1}
+def _halves(use: FaultUse, hit: Sequence[Leg], legs: Sequence[Leg]) -> Iterator[Problem]:
+    """Faults of a host that are asked for on some of the legs that share it."""
+    names = {leg.name for leg in hit}
+    for authority, sharing in shared(legs).items():
+        if names.isdisjoint(sharing.legs):
+            continue
+        of_host = use.fault.of_identity if not sharing.models else not use.fault.sees_requests
+        everybody = ", ".join(sharing.deciding)
+        if use.fault.plane == "toxi" and sharing.models:
+            what = f"fault {use.kind!r} is one of a line, and {authority} is one line for {everybody}"
+            yield Problem(f"{what}; use --route {Route.REWRITE}", use.place)
+        elif use.fault.plane == "mitm" and of_host and not names.issuperset(sharing.deciding):
+            what = f"fault {use.kind!r} concerns the whole host {authority}, which {everybody} share"
+            yield Problem(f"{what}; select all of them, or use --route {Route.REWRITE}", use.place)
+
+
+def shared(legs: Sequence[Leg]) -> dict[str, Sharing]:
+    """The hosts that belong to several legs, by `host:port`."""
+    owners: dict[str, list[Leg]] = defaultdict(list)
+    for leg in sorted(legs, key=lambda leg: leg.role is None):
+        for authority in dict.fromkeys(host.authority for host in hosts_of(leg)):
+            owners[authority].append(leg)
+    return {
+        authority: Sharing(
+            legs=tuple(leg.name for leg in there),
+            deciding=tuple(leg.name for leg in there if leg.role is not None) or tuple(leg.name for leg in there),
+            models=any(hosts_of(leg)[0].authority == authority for leg in there),
+        )
+        for authority, there in owners.items()
+        if len(there) > 1
+    }
 
 
 class Unchanged:
@@ -107,27 +125,43 @@ class Unchanged:
         self.lost = asyncio.Event()
         self.scene = scene
         self.authority = Authority()
+        self._shared = shared(scene.found.legs)
+
+    def shared(self) -> Mapping[str, Sharing]:
+        """The hosts that belong to several legs."""
+        return self._shared
 
     def certificates(self) -> Certificates:
-        """For each leg, for the names of its hosts that are called in TLS."""
-        named = {leg.name: [host.name for host in hosts_of(leg) if host.tls] for leg in self._legs}
-        return {leg: self.authority.issue(names) for leg, names in named.items() if names}
-
-    def reach(self, ports: Mapping[str, int]) -> Reach:
-        """In the name of the model's host, in TLS where the gateway uses it."""
+        """For the names of a leg's hosts that are called in TLS; a shared host has its own."""
         found = {}
         for leg in self._legs:
-            host = hosts_of(leg)[0]
-            found[leg.name] = Address(ports[leg.name], host.name if host.tls else "")
-        return Reach(addresses=found, authority=self.authority.pem)
+            if names := [host.name for host in hosts_of(leg) if host.tls]:
+                found[leg.name] = self.authority.issue(names)
+            for host in hosts_of(leg):
+                if host.tls and host.authority in self._shared and host.authority not in found:
+                    found[host.authority] = self.authority.issue([host.name])
+        return found
+
+    def reach(self, ports: Mapping[str, int]) -> Reach:
+        """In the names of the hosts, in TLS where the gateway uses it, at the places where the gateway finds them."""
+        models, identity = {}, {}
+        for leg in self._legs:
+            model, *services = hosts_of(leg)
+            models[leg.name] = self._address(leg, model, ports)
+            for host in services:
+                identity[leg.name] = self._address(leg, host, ports)
+        return Reach(addresses=models, identity=identity, authority=self.authority.pem)
+
+    def place_of(self, leg: Leg, host: Host) -> str:
+        """The place in the planes that is one of a leg's hosts: the host's own when it is shared, else the leg's."""
+        return host.authority if host.authority in self._shared else leg.name
+
+    def _address(self, leg: Leg, host: Host, ports: Mapping[str, int]) -> Address:
+        return Address(ports[self.place_of(leg, host)], host.name if host.tls else "")
 
     def led(self, ports: Mapping[str, int]) -> dict[str, int]:
         """Which loopback port each host leads to, by `host:port`."""
-        found: dict[str, int] = {}
-        for leg in self._legs:
-            for host in hosts_of(leg):
-                found.setdefault(host.authority, ports[leg.name])
-        return found
+        return {host.authority: ports[self.place_of(leg, host)] for leg in self._legs for host in hosts_of(leg)}
 
     @property
     def _legs(self) -> tuple[Leg, ...]:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from drills.providers.base import Call, Surface
 from faults.base import Break, Pace
-from faults.planes.control import PlaneLeg
 from faults.planes.gated import GatedWriter, WatchedReader
+from faults.planes.places import Place
 
 
 @dataclass(frozen=True)
 class Connection:
-    """An accepted connection of a leg."""
+    """An accepted connection."""
 
-    leg: PlaneLeg
+    place: Place
     reader: WatchedReader
     writer: GatedWriter
 
@@ -25,7 +25,7 @@ class Attempt:
     def __init__(self, number: int, connection: Connection, received_s: float) -> None:
         self.number = number
         self.connection = connection
-        self.leg = connection.leg
+        self.leg = connection.place.legs[0]  # until the request was read, where several legs share the place
         self.received_s = received_s
         self.answered_s: float | None = None
         self.status: int | None = None

@@ -107,14 +107,16 @@ class Board:
         self._active[fault_id].off = not on
         return tuple(sorted(self._active[fault_id].legs))
 
-    def connections(self, leg: str) -> Connections:
-        """What the leg's connections meet now."""
-        wanted = {active.fault.connections() for active in self._on(leg) if not active.off}
+    def connections(self, *legs: str) -> Connections:
+        """What connections meet now: of a leg, or of a host that belongs to several and has the faults that all of them
+        have.
+        """
+        wanted = {active.fault.connections() for active in self._on(*legs) if not active.off}
         return next((state for state in _HARDEST_FIRST if state in wanted), Connections.OPEN)
 
-    def on_connections(self, leg: str) -> tuple[str, ...]:
-        """Ids of the faults that are at the leg's connections."""
-        there = (active for active in self._on(leg) if not active.off)
+    def on_connections(self, *legs: str) -> tuple[str, ...]:
+        """Ids of the faults that are at these connections."""
+        there = (active for active in self._on(*legs) if not active.off)
         return tuple(active.id for active in there if active.fault.connections() is not Connections.OPEN)
 
     def lookups(self, legs: Iterable[str]) -> tuple[Lookups, tuple[str, ...]]:
@@ -124,15 +126,15 @@ class Board:
         state = next((state for state in _HARDEST_LOOKUPS_FIRST if state in found.values()), Lookups.ANSWERED)
         return state, tuple(id_ for id_, wanted in found.items() if wanted is not Lookups.ANSWERED)
 
-    def handshake(self, leg: str) -> Handshake:
-        """What the leg does in TLS handshakes now."""
-        there = (active for active in self._on(leg) if not active.off)
+    def handshake(self, *legs: str) -> Handshake:
+        """What is done in TLS handshakes now."""
+        there = (active for active in self._on(*legs) if not active.off)
         wanted = [wish for active in there if (wish := active.fault.handshake()) is not None]
         return next((wish for wish in wanted if not wish.answered), wanted[0] if wanted else USUAL_HANDSHAKE)
 
-    def on_handshakes(self, leg: str) -> tuple[str, ...]:
-        """Ids of the faults that are at the leg's handshakes."""
-        there = (active for active in self._on(leg) if not active.off)
+    def on_handshakes(self, *legs: str) -> tuple[str, ...]:
+        """Ids of the faults that are at these handshakes."""
+        there = (active for active in self._on(*legs) if not active.off)
         return tuple(active.id for active in there if active.fault.handshake() is not None)
 
     def decide(self, request: RequestSeen, now_s: float = 0.0) -> tuple[Step, ...]:
@@ -175,8 +177,9 @@ class Board:
         for_a_token = request.surface == Surface.IDENTITY
         return [active for active in self._on(request.leg) if active.fault.of_identity is for_a_token]
 
-    def _on(self, leg: str) -> list[_Active]:
-        return [active for active in self._active.values() if leg in active.legs]
+    def _on(self, *legs: str) -> list[_Active]:
+        """The faults that are on all of these legs."""
+        return [active for active in self._active.values() if active.legs.issuperset(legs)]
 
 
 def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:

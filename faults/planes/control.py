@@ -47,6 +47,7 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     names: the host names that lead there, in lower case, with the address of each; with any, the plane is the
     network's name server.
     certificates: what it may show in TLS handshakes; empty when it speaks plain HTTP only.
+    model: by what name requests ask for it, where it shares a host with other legs.
     """
 
     name: str
@@ -54,6 +55,21 @@ class PlaneLeg(msgspec.Struct, frozen=True, kw_only=True):
     upstream_scheme: str
     upstream_host: str
     upstream_port: int
+    listen: tuple[str, int] | None = None
+    names: dict[str, str] = {}
+    certificates: dict[Certificate, Pem] = {}
+    model: str = ""
+
+
+class SharedHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that several legs share: see `faults.planes.places`. listen, certificates, names: as of a leg.
+
+    name: `host:port`; no leg is called so. legs: the first one has the requests that name no model.
+    """
+
+    name: str
+    legs: tuple[str, ...]
+    deciding: tuple[str, ...]
     listen: tuple[str, int] | None = None
     names: dict[str, str] = {}
     certificates: dict[Certificate, Pem] = {}
@@ -71,6 +87,7 @@ class PlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     probes: str = ""
     salt: str = ""
     legs: tuple[PlaneLeg, ...]
+    shared: tuple[SharedHost, ...] = ()
 
 
 class ToxiSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +145,7 @@ Command = Apply | Clear | Heartbeat
 
 
 class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="plane_ready"):
-    """Every leg's loopback port. Sent once, when all of them listen."""
+    """The port of every leg and of every shared host, by name. Sent once, when all of them listen."""
 
     ports: dict[str, int]
     version: str

@@ -29,9 +29,10 @@ from drills.providers.base import Provider, Reply
 from faults.base import Answer, Break, Connections, Delay, Fail, Hang, Pace, RequestSeen, Reset, Send, Swap
 from faults.planes.attempt import Attempt, Connection
 from faults.planes.board import Board, Step
-from faults.planes.control import PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec
+from faults.planes.control import PlaneEvent, PlaneReady, PlaneSpec
 from faults.planes.gated import GatedWriter, WatchedReader
 from faults.planes.listener import Serve
+from faults.planes.places import Asked, Place, told_apart
 from faults.planes.plane import Plane
 from faults.planes.streams import Streams, changes_length, ends_politely
 
@@ -66,16 +67,17 @@ class Legs:
         self._changed = asyncio.Event()
         self._streams.faults_changed()
 
-    def touch_open(self, leg: str, fault: str, *, reset: bool) -> None:
-        """Note a connection fault on every attempt that is under way on a leg: reset, or else silent."""
+    def touch_open(self, place: str, fault: str, *, reset: bool) -> None:
+        """Note a connection fault on every attempt that is under way at a place: reset, or else silent."""
         for attempt in self._open.values():
-            if attempt.leg.name == leg:
+            if attempt.connection.place.name == place:
                 attempt.touch(fault)
                 if reset:
                     attempt.spoiled = attempt.spoiled or _RESET
 
-    def server(self, leg: PlaneLeg, manager: proxyserver.Proxyserver) -> Serve:
-        """What serves an accepted connection of a leg."""
+    def server(self, place: Place, manager: proxyserver.Proxyserver) -> Serve:
+        """What serves an accepted connection of a place."""
+        leg = place.legs[0]
         spec = f"reverse:{leg.upstream_scheme}://{leg.upstream_host}:{leg.upstream_port}"
         instance: ServerInstance[ProxyMode] = ServerInstance.make(spec, manager)
 
@@ -84,7 +86,7 @@ class Legs:
             if theirs is None:  # the other side left before the connection was set up
                 return
             key = (*ours[:2], *theirs[:2])
-            connection = self._connections[key] = Connection(leg, reader, writer)
+            connection = self._connections[key] = Connection(place, reader, writer)
             try:
                 await instance.handle_stream(reader, writer)
             finally:
@@ -161,11 +163,16 @@ class Legs:
         if attempt.reported:
             return
         attempt.reported = True
-        headers = tuple(flow.request.headers.items(multi=True))
-        provider = self._providers[attempt.leg.name]
-        attempt.call = provider.recognise(
-            flow.request.method, flow.request.path, headers, flow.request.raw_content or b""
+        request = flow.request
+        asked = Asked(
+            request.method, request.path, tuple(request.headers.items(multi=True)), request.raw_content or b""
         )
+        attempt.leg, attempt.call, sure = told_apart(attempt.connection.place.legs, self._providers, asked)
+        # Not by mitmproxy's own setters, which would change the host that the request names.
+        request.data.host, request.data.port = attempt.leg.upstream_host, attempt.leg.upstream_port
+        if not sure:
+            what = f"a request to {attempt.connection.place.name} names a model that is no leg's: {attempt.call.model}"
+            self._emit(PlaneTrouble(at_s=self.now_s(), what=what[:500]))
         mark = marks.find_mark(attempt.call.text)
         told = self._salt and mark is None
         self._emit(
@@ -174,7 +181,7 @@ class Legs:
                 leg=attempt.leg.name,
                 id=mark.id if mark else "",
                 text_key=unmarked.text_key(attempt.call.text, self._salt) if told else "",
-                retry=unmarked.retry_of(headers) if told else None,
+                retry=unmarked.retry_of(asked.headers) if told else None,
                 port=flow.client_conn.peername[1] if told else 0,
                 surface=attempt.call.surface.value,
                 operation=attempt.call.operation[:80],
@@ -194,7 +201,7 @@ class Legs:
                 model=call.model,
                 stream=call.stream,
                 index=0,
-                key=mark.id if mark else "",
+                key=mark.id if mark else unmarked.text_key(call.text, self._salt) if self._salt else "",
             ),
             self.now_s(),
         )
@@ -236,8 +243,9 @@ class Legs:
         """Hold a request on a connection that was open before a connection fault: it was read, and is not answered
         while the fault is on. False when the gateway left meanwhile.
         """
-        while (state := self._board.connections(attempt.leg.name)) is not Connections.OPEN:
-            for fault in self._board.on_connections(attempt.leg.name):
+        deciding = attempt.connection.place.deciding
+        while (state := self._board.connections(*deciding)) is not Connections.OPEN:
+            for fault in self._board.on_connections(*deciding):
                 attempt.touch(fault)
             if state is Connections.REFUSED:
                 attempt.spoiled = attempt.spoiled or _RESET
@@ -378,7 +386,7 @@ async def _run() -> None:
     proxy, manager = _proxy(spec, legs)
     logging.getLogger("mitmproxy").addHandler(_Troubles(legs, emit))
     serving = asyncio.create_task(proxy.run())
-    ports = plane.open(lambda leg: legs.server(leg, manager))
+    ports = plane.open(lambda place: legs.server(place, manager))
     await plane.open_names()
     obeying = asyncio.create_task(_obey(commands, plane))
     watches = [asyncio.create_task(plane.watch_lease()), asyncio.create_task(plane.watch_connects())]

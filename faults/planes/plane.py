@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,10 +27,11 @@ from drills.events import (
 from faults.base import Connections
 from faults.planes.board import Board
 from faults.planes.connects import Endpoint, hanging
-from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneLeg, PlaneSpec
+from faults.planes.control import LEASE_S, Apply, Clear, Command, PlaneEvent, PlaneSpec
 from faults.planes.flaps import Flaps
 from faults.planes.listener import LegListener, Serve
 from faults.planes.names import Meets, Names
+from faults.planes.places import Place, places
 from faults.planes.tls import contexts
 
 _CONNECT_WATCH_S = 0.1
@@ -45,15 +46,19 @@ class Requests(Protocol):
     def faults_changed(self) -> None:
         """Wake what waits for the end of a fault."""
 
-    def touch_open(self, leg: str, fault: str, *, reset: bool) -> None:
-        """Note a connection fault on every attempt that is under way on a leg: reset, or else silent."""
+    def touch_open(self, place: str, fault: str, *, reset: bool) -> None:
+        """Note a connection fault on every attempt that is under way at a place: reset, or else silent."""
+
+
+_Silent = Mapping[Endpoint, tuple[Place, frozenset[int], tuple[str, ...]]]
+"""By endpoint: whose it is, the ports of the plane's own connects there, and the faults that silence it."""
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A connect that hangs: to which leg, because of which faults, and when it was last seen."""
+    """A connect that hangs: where, because of which faults, and when it was last seen."""
 
-    leg: str
+    place: Place
     faults: tuple[str, ...]
     seen_s: float
 
@@ -66,6 +71,7 @@ class Plane:
         self._emit = emit
         self._board = board
         self._requests = requests
+        self._places = tuple(places(spec))
         self._listeners: dict[str, LegListener] = {}
         self._heard_s = time.monotonic()
         self._hung: dict[tuple[Endpoint, int], _Waiting] = {}
@@ -73,24 +79,29 @@ class Plane:
         self._next_edge: asyncio.TimerHandle | None = None
         self._names: Names | None = None
 
-    def open(self, serve: Callable[[PlaneLeg], Serve]) -> dict[str, int]:
-        """Open every leg's listener; the ports by leg."""
+    def open(self, serve: Callable[[Place], Serve]) -> dict[str, int]:
+        """Open every listener; the ports by place."""
         loop = asyncio.get_running_loop()
-        for leg in self._spec.legs:
-            at = leg.listen or ("127.0.0.1", 0)
-            greeted = functools.partial(self._greeted, leg.name)
-            self._listeners[leg.name] = LegListener(serve(leg), loop, contexts(leg.certificates), greeted, at=at)
+        for place in self._places:
+            at = place.listen or ("127.0.0.1", 0)
+            greeted = functools.partial(self._greeted, place)
+            self._listeners[place.name] = LegListener(serve(place), loop, contexts(place.certificates), greeted, at=at)
         return {name: listener.port for name, listener in self._listeners.items()}
 
     async def open_names(self) -> None:
         """Be the name server of the private network in which this process is, if there is one. Raises `OSError`."""
         legs: dict[str, list[str]] = {}
+        addresses: dict[str, str] = {}
         for leg in self._spec.legs:
             for name in leg.names:
                 legs.setdefault(name, []).append(leg.name)
+            addresses |= leg.names
+        for host in self._spec.shared:
+            for name in host.names:
+                legs.setdefault(name, []).extend(host.legs)
+            addresses |= host.names
         if not legs:
             return
-        addresses = {name: address for leg in self._spec.legs for name, address in leg.names.items()}
 
         def meets(name: str) -> Meets:
             state, faults = self._board.lookups(legs[name])
@@ -121,7 +132,7 @@ class Plane:
 
     def _apply(self, command: Apply) -> None:
         began_s = self._requests.now_s()
-        if strangers := sorted(set(command.legs) - self._listeners.keys()):
+        if strangers := sorted(set(command.legs) - {leg.name for leg in self._spec.legs}):
             raise ValueError(f"no leg {', '.join(strangers)}")
         self._board.put_on(command.fault, command.kind, command.settings, command.legs, command.shape, began_s)
         try:
@@ -142,23 +153,27 @@ class Plane:
     def _meet(self, fault: str, legs: Sequence[str]) -> tuple[int, int]:
         """Let connections meet a fault of theirs or of handshakes; how many were cut, and held."""
         cut, held = 0, 0
-        for leg in legs:
-            state = self._board.connections(leg)
-            if state is not Connections.OPEN and fault in self._board.on_connections(leg):
+        for place in self._of(legs):
+            state = self._board.connections(*place.deciding)
+            if state is not Connections.OPEN and fault in self._board.on_connections(*place.deciding):
                 refused = state is Connections.REFUSED
-                self._requests.touch_open(leg, fault, reset=refused)
-                changed = self._listeners[leg].become(state)
+                self._requests.touch_open(place.name, fault, reset=refused)
+                changed = self._listeners[place.name].become(state)
                 cut, held = (cut + changed, held) if refused else (cut, held + changed)
-            if fault in self._board.on_handshakes(leg):
-                self._requests.touch_open(leg, fault, reset=True)
-                cut += self._listeners[leg].shake(self._board.handshake(leg), reset=True)
+            if fault in self._board.on_handshakes(*place.deciding):
+                self._requests.touch_open(place.name, fault, reset=True)
+                cut += self._listeners[place.name].shake(self._board.handshake(*place.deciding), reset=True)
         return cut, held
+
+    def _of(self, legs: Sequence[str]) -> list[Place]:
+        """The places at which the legs' faults may be."""
+        return [place for place in self._places if not set(legs).isdisjoint(place.deciding)]
 
     def _leave(self, legs: Sequence[str]) -> None:
         """Let connections be as the faults that are on now want them."""
-        for leg in legs:
-            self._listeners[leg].become(self._board.connections(leg))
-            self._listeners[leg].shake(self._board.handshake(leg), reset=False)
+        for place in self._of(legs):
+            self._listeners[place.name].become(self._board.connections(*place.deciding))
+            self._listeners[place.name].shake(self._board.handshake(*place.deciding), reset=False)
 
     def _arm(self) -> None:
         """Wait for the next time at which a flapping fault is to be switched."""
@@ -200,10 +215,12 @@ class Plane:
             self._requests.faults_changed()
         self._after_resets(lambda at_s: FaultCleared(fault=fault, began_s=began_s, at_s=at_s, why=why))
 
-    def _greeted(self, leg: str, port: int) -> None:
-        """A TLS handshake begins on a leg: report it when a fault meets it."""
-        if faults := self._board.on_handshakes(leg):
-            self._emit(HandshakeMet(leg=leg, seen_s=self._requests.now_s(), faults=faults, port=port))
+    def _greeted(self, place: Place, port: int) -> None:
+        """A TLS handshake begins at a place: report it when a fault meets it."""
+        if faults := self._board.on_handshakes(*place.deciding):
+            leg, *beside = place.deciding
+            seen_s = self._requests.now_s()
+            self._emit(HandshakeMet(leg=leg, beside=tuple(beside), seen_s=seen_s, faults=faults, port=port))
 
     def _after_resets(self, event: Callable[[float], PlaneEvent]) -> None:
         asyncio.get_running_loop().call_soon(lambda: self._emit(event(self._requests.now_s())))
@@ -234,32 +251,35 @@ class Plane:
         while True:
             await asyncio.sleep(_CONNECT_WATCH_S)
             silent = {
-                listener.endpoint: (leg, listener.filler_ports, self._board.on_connections(leg))
-                for leg, listener in self._listeners.items()
-                if listener.state is Connections.BLACKHOLED
+                listener.endpoint: (place, listener.filler_ports, self._board.on_connections(*place.deciding))
+                for place in self._places
+                if (listener := self._listeners[place.name]).state is Connections.BLACKHOLED
             }
             endpoints = frozenset(silent) | {endpoint for endpoint, _ in self._hung}
+            looked_s = self._requests.now_s()
             # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
             found = await asyncio.to_thread(hanging, endpoints) if endpoints else set()
-            self._compare(found, silent)
+            self._compare(found, silent, looked_s)
 
-    def _compare(
-        self, found: set[tuple[Endpoint, int]], silent: dict[Endpoint, tuple[str, frozenset[int], tuple[str, ...]]]
-    ) -> None:
+    def _compare(self, found: set[tuple[Endpoint, int]], silent: _Silent, looked_s: float) -> None:
         """Compare the connects that hang now with those that did. One that goes on when its leg is well again hangs
-        until the kernel sends its next SYN.
+        until the kernel sends its next SYN. Each was there at some time since `looked_s`: when the first look at it is
+        over it has begun, and what it outlasts for certain is the beginning of the last one.
         """
         now_s = self._requests.now_s()
         waiting: dict[tuple[Endpoint, int], _Waiting] = {}
         for endpoint, local in sorted(found):
             before = self._hung.get((endpoint, local))
-            leg, ours, faults = silent.get(endpoint, (before.leg if before else "", frozenset(), ()))
-            if local in ours or not (before or faults):
+            place, ours, faults = silent.get(endpoint, (before.place if before else None, frozenset(), ()))
+            if place is None or local in ours or not (before or faults):
                 continue
             if faults and (before is None or before.faults != faults):
-                self._emit(ConnectHung(leg=leg, seen_s=now_s, faults=faults, port=local))
-            waiting[endpoint, local] = _Waiting(leg, faults or (before.faults if before else ()), now_s)
+                leg, *beside = place.deciding
+                self._emit(ConnectHung(leg=leg, beside=tuple(beside), seen_s=now_s, faults=faults, port=local))
+            seen_s = max(before.seen_s, looked_s) if before else now_s
+            waiting[endpoint, local] = _Waiting(place, faults or (before.faults if before else ()), seen_s)
         for (endpoint, local), was in self._hung.items():
             if (endpoint, local) not in waiting:
-                self._emit(ConnectGone(leg=was.leg, port=local, last_seen_s=was.seen_s, at_s=now_s))
+                leg = was.place.deciding[0]
+                self._emit(ConnectGone(leg=leg, port=local, last_seen_s=was.seen_s, at_s=now_s))
         self._hung = waiting
