@@ -24,7 +24,7 @@ from reports import quarter_html
 
 SLA = {"primary": 0.9897, "standby": 0.995, "third": 0.995}
 PLAN = """\
-system: Support assistant
+system: Support desk
 people: {owner: Ada Okafor}
 rto: 1.2s
 target: 99.9%

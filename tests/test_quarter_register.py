@@ -43,7 +43,7 @@ KEPT = """\
 def test_every_mistake_of_a_plan_is_told_at_once() -> None:
     """With its place, what is allowed and what was probably meant."""
     text = (
-        "systm: assistant\n"
+        "systm: desk\n"
         "rto: 6\n"
         "target: 100%\n"
         "legs:\n"
