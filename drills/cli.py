@@ -122,21 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
 
     _evidence_parsers(commands)
-
-    report = commands.add_parser("report", help="make the reports of a run from its history", allow_abbrev=False)
-    report.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
-    report.add_argument(
-        "--format",
-        action="append",
-        metavar="NAME",
-        dest="formats",
-        help="`drill list reports` has the names; may be given several times (default: html)",
-    )
-    report.add_argument(
-        "--out", metavar="FILE", help="where it goes: a file, a folder, or - for the standard output (default: DIR)"
-    )
-    report.set_defaults(command=_report)
-
+    _report_parser(commands)
     _history_parser(commands)
 
     setup = commands.add_parser("setup", help="install what only some drills need", allow_abbrev=False)
@@ -173,6 +159,32 @@ def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentPars
         parser.add_argument(
             "paths", nargs="*", type=Path, metavar="DIR", help=f"a folder of runs, or of one run (default: {RESULTS})"
         )
+
+
+def _report_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser(
+        "report", help="make the reports of a run from its history, or of a quarter", allow_abbrev=False
+    )
+    report.add_argument("folder", type=Path, metavar="DIR", nargs="?", help="folder of a run; none with --quarter")
+    report.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        dest="formats",
+        help="`drill list reports` has the names; may be given several times (default: html; of a quarter html,md)",
+    )
+    report.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where it goes: a file, a folder, or - for the standard output (default: DIR; of a quarter --runs)",
+    )
+    of = report.add_argument_group("of a quarter")
+    of.add_argument("--quarter", metavar="2026Q4", help="report on all runs of a quarter; html, md, json, pdf")
+    of.add_argument("--runs", type=Path, metavar="DIR", help=f"where the runs are (default: {RESULTS})")
+    of.add_argument("--plan", type=Path, metavar="FILE", help="people, targets, money: see docs/quarterly.md")
+    of.add_argument("--findings", type=Path, metavar="FILE", help="the register of findings that people keep")
+    of.add_argument("--update-findings", action="store_true", help="append new findings to the register")
+    report.set_defaults(command=_report)
 
 
 def _history_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -339,7 +351,36 @@ def _seal(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from drills import reporting  # noqa: PLC0415
 
+    if args.quarter is not None:
+        return _report_quarter(args)
+    given = [
+        f"--{name.replace('_', '-')}" for name in ("runs", "plan", "findings", "update_findings") if getattr(args, name)
+    ]
+    if given:
+        raise UsageProblem(f"{', '.join(given)}: only with --quarter")
+    if args.folder is None:
+        raise UsageProblem(
+            "name the folder of a run, or a quarter: `drill report DIR`, `drill report --quarter 2026Q4`"
+        )
     reporting.make(args.folder, args.formats or ["html"], args.out, lambda line: _show(line, sys.stderr))
+    return 0
+
+
+def _report_quarter(args: argparse.Namespace) -> int:
+    from drills.quarter import command  # noqa: PLC0415
+
+    if args.folder is not None:
+        raise UsageProblem(f"{args.folder}: a quarter takes no run; --runs DIR says where they are")
+    asked = command.Asked(
+        quarter=args.quarter,
+        runs=args.runs or Path(RESULTS),
+        plan=args.plan,
+        findings=args.findings,
+        update=args.update_findings,
+        formats=args.formats or (),
+        out=None if args.out is None else Path(args.out),
+    )
+    command.make(asked, lambda line: _show(line, sys.stderr))
     return 0
 
 

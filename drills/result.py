@@ -352,8 +352,13 @@ _UNSEEN = re.compile(
 
 
 def encode(result: Result) -> bytes:
-    """`result.json`, with a line end. Every character that nobody sees is written as an escape."""
-    text = (msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n").decode()
+    """`result.json`, with a line end."""
+    return readable(result)
+
+
+def readable(data: msgspec.Struct) -> bytes:
+    """JSON in lines, with a line end. Every character that nobody sees is written as an escape."""
+    text = (msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n").decode()
     return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text).encode()
 
 
