@@ -242,7 +242,8 @@ def test_findings_are_those_of_the_files(folder: Path, result: QuarterResult) ->
 
 def test_the_json_is_enough_to_compute_it_again(folder: Path, result: QuarterResult) -> None:
     """The same bytes, from the folders."""
-    again = assemble(runs_of(folder / "drill-results", parse(result.quarter)), result.plan, result.register)
+    runs = runs_of(folder / "drill-results", parse(result.quarter))
+    again = assemble(runs, result.plan, result.register, result.evidence)
     assert encode(again) == (folder / "drill-results" / "quarter-2025Q4.json").read_bytes()
     assert quarter_html.render(again) == (folder / "drill-results" / "quarter-2025Q4.html").read_bytes()
 

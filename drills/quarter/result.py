@@ -1,7 +1,8 @@
 """What a quarter came to: the contract of `quarter-2026Q4.json`. Data only.
 
 It holds the plan and the register as they were, so whoever has the runs can compute it again and compare the bytes:
-`encode(assemble(runs, stored.plan, stored.register))`. Fields are added, never renamed or removed, within one `schema`.
+`encode(assemble(runs, stored.plan, stored.register, stored.evidence))`. Fields are added, never renamed or removed,
+within one `schema`.
 """
 
 from __future__ import annotations
@@ -287,6 +288,41 @@ class RunRow(_Part, frozen=True, kw_only=True):
     history_sha256: str
 
 
+class SealState(enum.StrEnum):
+    """How a run stood to its seal when the report was made: hashes compared, nothing judged again."""
+
+    SEALED = "sealed"
+    """Every file had the hash of its seal, and the chain had the seal."""
+    CHANGED = "changed since"
+    """It was sealed, and something of it was not what was sealed."""
+    UNSEALED = "not sealed"
+
+
+class Seal(_Part, frozen=True, kw_only=True):
+    """The seal of one run. manifest_sha256: of its manifest, empty when there was none."""
+
+    run: str
+    state: SealState
+    manifest_sha256: str
+
+
+class Evidence(_Part, frozen=True, kw_only=True):
+    """What was known of the runs' evidence when the report was made.
+
+    build: of the tool. head: the hash of the last line of the chain beside the runs, before the lines of this report;
+    empty without a chain. lines: that line's number.
+    """
+
+    build: str = ""
+    head: str = ""
+    lines: int = 0
+    seals: tuple[Seal, ...] = ()
+
+    def seal(self, run: str) -> Seal | None:
+        """The seal of a run; None when nobody looked."""
+        return next((one for one in self.seals if one.run == run), None)
+
+
 class Headline(_Part, frozen=True, kw_only=True):
     """The numbers that matter. worst: the trial with the smallest margin. failed_pairs: `scenario on gateway`, whose
     last drill failed or was beyond its objective.
@@ -344,6 +380,7 @@ class QuarterResult(_Part, frozen=True, kw_only=True):
     undated: tuple[RunRow, ...]
     earlier: tuple[RunRow, ...]
     unmatched: tuple[str, ...]
+    evidence: Evidence = Evidence()
 
 
 def encode(result: QuarterResult) -> bytes:
