@@ -26,7 +26,7 @@ from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
 from drills.targets import resolve
 from faults.base import kinds
-from reports.base import formats
+from reports.base import formats, quarter_formats
 
 
 class Prepared(NamedTuple):
@@ -174,6 +174,7 @@ def list_text(what: str, as_json: bool) -> str:
         rows = dict.fromkeys(providers.names(), "")
     elif what == "reports":
         rows = {name: report.about for name, report in formats().items()}
+        rows |= {f"quarter {name}": f"--quarter: {report.about}" for name, report in quarter_formats().items()}
     else:
         rows = {name: load(name).name for name in shipped()}
     if as_json:

@@ -42,6 +42,8 @@ class State(enum.StrEnum):
     CURRENT = "current"
     OVERDUE = "overdue"
     NEVER = "never drilled"
+    REPLACED = "replaced"
+    """Not due any more: its config was replaced, and the same was drilled with one that came after it."""
 
 
 class FindingState(enum.StrEnum):
@@ -133,9 +135,12 @@ class Return(_Part, frozen=True, kw_only=True):
 
 
 class Cell(_Part, frozen=True, kw_only=True):
-    """One leg in one fault domain in one scenario. drills: that counted, in the quarter. last_day, verdict: of the last
-    one that counted, at any time. due_day: by when the next one is due. not_counted: runs of the quarter that did not
-    count. An empty domain or scenario stands for any.
+    """One leg in one fault domain in one scenario.
+
+    config: the beginning of its hash, `none` when there was none, and empty when all drills of the gateway that count
+    had the same. drills: that counted, in the quarter. last_day, verdict: of the last one that counted, at any time.
+    due_day: by when the next one is due. not_counted: runs of the quarter that did not count. An empty domain or
+    scenario stands for any.
     """
 
     gateway: str
@@ -150,6 +155,7 @@ class Cell(_Part, frozen=True, kw_only=True):
     verdict: str
     due_day: str
     state: State
+    config: str = ""
 
 
 class TrendPoint(_Part, frozen=True, kw_only=True):
