@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, default=Path(RESULTS), help=f"where the run's folder goes (default: {RESULTS})"
     )
+    run.add_argument("--operator", metavar="NAME", help="who runs the drill (default: the scenario's); for the reports")
+    run.add_argument("--reviewer", metavar="NAME", help="who looks at what comes of it (default: the scenario's)")
+    run.add_argument("--change", metavar="TICKET", help="the ticket under which it is run (default: the scenario's)")
     run.add_argument("--sign", type=Path, metavar="KEY", help=_SIGN)
     run.set_defaults(command=_run)
 

@@ -199,6 +199,22 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
         )
     else:
         yield Text("There is no run of this quarter.")
+    if said := [row for row in result.runs if row.people.named or row.change]:
+        yield grid(
+            ("run", "owner", "operator", "reviewer", "change"),
+            [
+                (
+                    row.name,
+                    row.people.owner or "-",
+                    row.people.operator or "-",
+                    row.people.reviewer or "-",
+                    row.change or "-",
+                )
+                for row in said
+            ],
+            "Who answered for each run, as its scenario or its flags said; who answers for the quarter is in the scope",
+            "long",
+        )
     idle = [f"{row.name}: {row.verdict}: {row.why_not}" for row in result.runs if not row.counts]
     if idle:
         yield Points(tuple(idle), "Runs that do not count, and why:")

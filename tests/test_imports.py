@@ -47,7 +47,7 @@ IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"
 PURE = (
     *("marks", "touched", "legs", "plan", "outcomes", "ledger", "request", "inferred", "switchover", "failback"),
     *("outage", "measure", "verdict", "result", "planeurls", "unmarked"),
-    *("events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
+    *("people", "events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
 )
 
 

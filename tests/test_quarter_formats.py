@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from quarters import one, plan
 
 from drills.events import RunStarted
+from drills.people import People
 from drills.quarter import assemble
-from drills.quarter.plan import AcceptedRisk, People
+from drills.quarter.plan import AcceptedRisk
 from drills.quarter.register import Entry, Register
 from drills.quarter.result import QuarterResult
 from drills.quarter.run import RunOfQuarter

@@ -9,6 +9,7 @@ import msgspec
 
 from drills import __version__
 from drills.kept import UNFINISHED, UNREADABLE
+from drills.people import People
 from drills.quarter.availability import budgets, chains, downtimes
 from drills.quarter.coverage import coverage
 from drills.quarter.dates import parse
@@ -213,6 +214,8 @@ def _row(run: RunOfQuarter) -> RunRow:
         counts=run.counts,
         why_not=why,
         history_sha256=run.history_sha256,
+        people=result.people if result else head.people if head else People(),
+        change=result.change if result else head.change if head else None,
     )
 
 

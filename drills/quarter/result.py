@@ -11,6 +11,7 @@ import enum
 
 import msgspec
 
+from drills.people import People
 from drills.quarter.dates import Every
 from drills.quarter.numbers import Summary, Time
 from drills.quarter.plan import QuarterPlan
@@ -276,7 +277,10 @@ class GatewayRow(_Part, frozen=True, kw_only=True):
 
 
 class RunRow(_Part, frozen=True, kw_only=True):
-    """One run of the evidence. verdict: of the drill, `unfinished` or `unreadable`. problem: why it has no result."""
+    """One run of the evidence. verdict: of the drill, `unfinished` or `unreadable`. problem: why it has no result.
+
+    people, change: as its scenario and its flags said.
+    """
 
     name: str
     started_at: str
@@ -292,6 +296,8 @@ class RunRow(_Part, frozen=True, kw_only=True):
     counts: bool
     why_not: str
     history_sha256: str
+    people: People = People()
+    change: str | None = None
 
 
 class SealState(enum.StrEnum):
