@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from drills.quarter.dates import moment
 from drills.quarter.numbers import most_failures
 from drills.quarter.register import Status
 from drills.quarter.result import Evidence, FindingPart, FindingState, QuarterResult, RunRow, SealState
@@ -192,7 +193,7 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
     """Every run."""
     if result.runs:
         yield grid(
-            ("run", "started", "verdict", "scenario", "gateway", "config", "seal", "history sha256"),
+            ("run", "started (UTC)", "verdict", "scenario", "gateway", "config", "seal", "history sha256"),
             [_run(row, result) for row in result.runs],
             "Runs of the quarter, oldest first",
             "long",
@@ -213,7 +214,6 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
                 for row in said
             ],
             "Who answered for each run, as its scenario or its flags said; who answers for the quarter is in the scope",
-            "long",
         )
     idle = [f"{row.name}: {row.verdict}: {row.why_not}" for row in result.runs if not row.counts]
     if idle:
@@ -225,11 +225,11 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
         yield Points(lines, "Runs whose day nobody can say; they count nowhere:")
     if result.earlier:
         yield grid(
-            ("run", "started", "verdict", "seal", "history sha256"),
+            ("run", "started (UTC)", "verdict", "seal", "history sha256"),
             [
                 (
                     row.name,
-                    row.started_at,
+                    _started(row),
                     _verdict(row),
                     _seal(row, result.evidence),
                     row.history_sha256 or "not readable",
@@ -266,7 +266,7 @@ def _sealing(evidence: Evidence) -> Iterator[Block]:
     if sums:
         said = (
             f"Of {counted(len(evidence.seals), 'run')}, by their hashes when this report was made: {sums}. "
-            "`drill verify` computes them again too."
+            "drill verify computes them again too."
         )
         yield Text(said, loud=bool(states[SealState.CHANGED]))
 
@@ -282,7 +282,7 @@ def _run(row: RunRow, result: QuarterResult) -> tuple[str, ...]:
     config = f"{row.config_file} {row.config_sha256[:_HASH]}".strip()
     return (
         row.name,
-        row.started_at,
+        _started(row),
         _verdict(row),
         f"{row.scenario} {row.scenario_sha256[:_HASH]}".strip(),
         f"{row.gateway} {row.version}".strip() or "not known",
@@ -290,6 +290,11 @@ def _run(row: RunRow, result: QuarterResult) -> tuple[str, ...]:
         _seal(row, result.evidence),
         row.history_sha256 or Loud("not readable"),
     )
+
+
+def _started(row: RunRow) -> str:
+    found = moment(row.started_at)
+    return f"{found:%Y-%m-%d %H:%M:%S}" if found is not None else row.started_at
 
 
 def _verdict(row: RunRow) -> str:

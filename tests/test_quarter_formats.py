@@ -62,6 +62,13 @@ def tags(page: bytes) -> set[str]:
     return set(parser.seen)
 
 
+def test_no_line_breaks_inside_a_day() -> None:
+    """It is wrapped, and what stands beside it stays escaped."""
+    page = quarter_html.render(attacked(("2025-11-02 <b>",))).decode()
+    assert '<span class="day">2025-11-02</span> &lt;b&gt;' in page
+    assert "&lt;span" not in page
+
+
 def test_hostile_text_is_dead_in_every_format() -> None:
     """No element and no attribute that a harmless quarter does not have; no escape sequence, no direction mark."""
     hostile = attacked((*ATTACKS, ALL))
