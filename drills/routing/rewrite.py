@@ -19,7 +19,10 @@ class Rewrite:
     name = Route.REWRITE
 
     def problems(self, planned: Planned) -> Iterator[Problem]:
-        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break."""
+        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break; and what the
+        adapter cannot put into a copy.
+        """
+        yield from planned.found.not_rewritten
         yield from unencrypted(planned)
         yield from unanswerable(planned)
 

@@ -62,6 +62,7 @@ def problems(planned: Planned) -> Iterator[Problem]:
     if not isinstance(gateway, TakesUnchanged):
         yield Problem(f"{gateway.name} cannot be drilled with its config unchanged; use --route {Route.REWRITE}")
         return
+    yield from found.not_unchanged
     for leg in found.legs:
         if not leg.hosts:
             what = f"leg {leg.name}: the host that the gateway calls for it is not known from the config"
