@@ -38,7 +38,7 @@ routing = ["vertex", "claude", "groq"]
 [models.a.providers.vertex]
 type = "gcp_vertex_gemini"
 model_id = "gemini-2.5-pro"
-location = "env::WHERE"
+location = "us-central1"
 project_id = "acme"
 credential_location = "path_from_env::ACCOUNT"
 
@@ -176,9 +176,8 @@ def test_what_can_be_drilled_as_it_is(text: str, tmp_path: Path) -> None:
     }
 
 
-def test_a_base_url_that_cannot_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_url_that_cannot_be_set(tmp_path: Path) -> None:
     """A private copy cannot lead such a leg to a plane; its real host can."""
-    monkeypatch.setenv("WHERE", "us-central1")
     found = found_in(tmp_path, GOOGLE)
     why = "so a private copy cannot redirect it; use --route forward or --route sealed, or only these: anthropic, "
     expected = [
@@ -197,18 +196,26 @@ def test_a_base_url_that_cannot_be_set(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a leg is is said by the real variable; every credential is a dummy; those in the file are never written."""
-    for name, value in {"WHERE": "us-central1", "MY_KEY": "REAL", "OPENAI_API_KEY": "REAL", "ACCOUNT": "/real"}.items():
+    azure = (
+        '[models.b]\nrouting = ["z"]\nproviders.z = {type = "azure", deployment_id = "d", endpoint = "env::WHERE"}\n'
+    )
+    for name, value in {
+        "WHERE": "https://acme.openai.azure.com",
+        "MY_KEY": "REAL",
+        "OPENAI_API_KEY": "REAL",
+        "ACCOUNT": "/real",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
     monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", "http://db.example.com")
-    found = found_in(tmp_path, GOOGLE)
+    found = found_in(tmp_path, GOOGLE + azure)
     private = tmp_path / "private"
     around = {"HTTPS_PROXY": "http://127.0.0.1:5", "NO_PROXY": "::1", "SSL_CERT_FILE": "/x.pem"}
     launch = GATEWAY.launch_unchanged(found, around, 4000, private)
     account = str(private / "service-account.json")
     assert {name: launch.env[name] for name in (*around, "WHERE", "MY_KEY", "OPENAI_API_KEY", "ACCOUNT")} == {
         **around,
-        "WHERE": "us-central1",
+        "WHERE": "https://acme.openai.azure.com",
         "MY_KEY": DUMMY,
         "OPENAI_API_KEY": DUMMY,
         "ACCOUNT": account,
@@ -225,11 +232,8 @@ def test_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.gateway
 @pytest.mark.parametrize("route", [Route.FORWARD, Route.SEALED])
-def test_providers_that_only_their_real_hosts_lead_to(
-    route: Route, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_providers_that_only_their_real_hosts_lead_to(route: Route, tmp_path: Path) -> None:
     """Google's cloud goes away, both legs of it, and groq.com answers: by their names, in TLS, from the user's file."""
-    monkeypatch.setenv("WHERE", "us-central1")
     config = tmp_path / "tensorzero.toml"
     config.write_text(GOOGLE)
     scenario = tmp_path / "scenario.yaml"
