@@ -58,6 +58,7 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     claims: what that header says -> the leg's name; what is not in here counts as it stands.
     done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
     reason is their end.
+    unsigned: the leg that counts as the author of every answer, where answers carry no signature; else empty.
     secrets: values that must never be written anywhere.
     """
 
@@ -70,6 +71,7 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     claim_header: str = ""
     claims: dict[str, str] = msgspec.field(default_factory=dict)
     done_mark: bool = True
+    unsigned: str = ""
     start_timeout_s: float = 60.0
     ready_status: int = 200
 

@@ -16,7 +16,7 @@ from drills.gateways.base import Discovery, TakesUnchanged
 from drills.legs import Leg, Sharing
 from drills.problems import Problem
 from drills.routes import Route
-from drills.routing.base import Certificates, Planned, Scene
+from drills.routing.base import Certificates, Planned, Scene, Simulated
 from drills.scenario import FaultUse
 
 
@@ -119,7 +119,7 @@ def shared(legs: Sequence[Leg]) -> dict[str, Sharing]:
     }
 
 
-class Unchanged:
+class Unchanged(Simulated):
     """The part of such a way that does not depend on how the traffic is led: who vouches, and for which names."""
 
     def __init__(self, scene: Scene) -> None:
