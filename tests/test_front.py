@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from test_running_gateway import BUSY, KEY, TRIES, tls_before
 from drills.address import Dress
 from drills.authority import Authority
 from drills.bridge import bridge
+from drills.gateways import front, program
 from drills.marks import Reading, Shape, read_unsigned
 from drills.ports import lasting_port
 from drills.providers.base import ProbeRequest
@@ -187,6 +190,27 @@ def test_a_plan(tmp_path: Path) -> None:
     assert "callers ask for 'team/best'" in ran.out
     assert "and may cost money" in ran.out
     assert "behind the gateway nothing is seen" in ran.out
+
+
+def test_the_readme_s_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How to ask a gateway, and an application with two of them."""
+    monkeypatch.setenv("MY_GATEWAY_KEY", KEY)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    [ask] = [block for block in blocks if block.startswith("model:")]
+    [gateways] = [block for block in blocks if "router.requesty.ai" in block]
+    for name, text in (("ask.yaml", ask), ("gateways.yaml", gateways)):
+        (tmp_path / name).write_text(text)
+    entrance = front.load("https://gateway.example.com/v1", tmp_path / "ask.yaml").entrance()
+    assert entrance.base_url + entrance.chat_path == "https://gateway.example.com/v1/chat/completions"
+    assert (entrance.request_headers, entrance.secrets) == ((("Authorization", f"Bearer {KEY}"),), (KEY,))
+    found = program.load([sys.executable], str(tmp_path / "gateways.yaml"), None, by_variables=False).discover(
+        None, None
+    )
+    assert [(leg.name, leg.role, leg.hosts) for leg in found.legs] == [
+        ("requesty", "primary", ("router.requesty.ai",)),
+        ("portkey", "secondary", ("api.portkey.ai",)),
+    ]
 
 
 def test_any_text_is_an_answer_of_the_one_author() -> None:
