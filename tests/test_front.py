@@ -111,9 +111,10 @@ def test_a_gateway_that_somebody_else_runs(tmp_path: Path) -> None:
     result = ran.result
     assert (result.gateway.route, [leg.name for leg in result.legs]) == ("front", ["gateway"])
     steady, lost, recovery = result.phases
-    assert (steady.bad, recovery.bad) == (0, 0)
-    assert lost.ok == 0 < lost.bad
-    assert result.requests.failed == result.requests.lost
+    assert recovery.bad == 0
+    assert steady.bad <= 1  # one may be under way when the gateway goes
+    assert lost.ok <= 1 < lost.bad
+    assert lost.bad - 1 <= result.requests.failed <= result.requests.lost <= lost.bad + 1
     [failback] = result.failbacks
     assert failback.failback_s is not None
     check = next(part for part in result.checks if part.name == "fault proof")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import msgspec
@@ -69,16 +69,13 @@ class _Fronting(Outside, Apart):
     async def _behind(self) -> AsyncIterator[Mapping[str, int]]:
         tls = ssl.create_default_context() if self._url.scheme == "https" else None
         port = self._url.port or (80 if tls is None else 443)
-        way = bridge(self._url.hostname or "", port, tls)
-        try:
-            here = await way.__aenter__()
-        except (OSError, TimeoutError) as error:
-            why = str(error) or "no answer"
-            raise UsageProblem(f"no gateway answers at {self._entrance.base_url}: {why}") from None
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                here = await stack.enter_async_context(bridge(self._url.hostname or "", port, tls))
+            except (OSError, TimeoutError, UnicodeError) as error:  # a host that cannot be a name is nowhere
+                why = str(error) or "no answer"
+                raise UsageProblem(f"no gateway answers at {self._entrance.base_url}: {why}") from None
             yield {LEG: here}
-        finally:
-            await way.__aexit__(None, None, None)
 
     def certificates(self) -> Certificates:
         """None: callers speak plain HTTP to the planes."""
