@@ -350,8 +350,12 @@ _UNSEEN = re.compile(
 
 def encode(result: Result) -> bytes:
     """`result.json`, with a line end. Every character that nobody sees is written as an escape."""
-    text = (msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n").decode()
-    return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text).encode()
+    return escape_unseen(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+
+
+def escape_unseen(data: bytes) -> bytes:
+    """JSON in which every character that nobody sees is an escape."""
+    return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], data.decode()).encode()
 
 
 def decode(data: bytes) -> Result:
