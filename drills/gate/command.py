@@ -58,7 +58,8 @@ class _Asked:
         self.seed: int = args.seed if args.seed is not None else secrets.randbelow(2**32)
         self.pairs: int = args.pairs
         self.quick: bool = args.quick
-        self.scenarios = _scenarios(args.scenarios or shipped(SETS[args.set]), problems)
+        self.names = _scenarios(args.scenarios or shipped(SETS[args.set]), problems)
+        self.scenarios = list(self.names)
         if running.is_url(args.gateway):
             problems.append(Problem("--gateway: a gate starts both sides itself, so it takes no URL"))
         if args.pairs < 1:
@@ -135,7 +136,7 @@ class _Gate:
         seed = random.Random(f"{self._asked.seed}:{case.name}:{run.pair}").randrange(2**32)
         began_s = time.monotonic()
         try:
-            result, folder = runs.drill(case.name, subject, self._asked.setting, seed, _quiet)
+            result, folder = runs.drill(self._asked.names[fitting.scenario], subject, self._asked.setting, seed, _quiet)
         except UsageProblem as problem:
             if run.side is Side.HEAD:
                 self._problems = problem.problems
@@ -167,6 +168,8 @@ class _Gate:
         elif judged:
             outcome, told = words.overall(judged)
             said = f"the configs mean the same; {told}" if pair.same else told
+        if self._problems:
+            judged = [one for one in judged if one.case.head]
         findings = tuple(_finding(one, self._fitting[one.case.name]) for one in judged)
         told_of = {part.scenario: part for part in findings}
         return GateResult(
@@ -222,11 +225,12 @@ class _Gate:
         )
 
 
-def _scenarios(names: Sequence[str], problems: list[Problem]) -> list[Scenario]:
-    found = []
+def _scenarios(names: Sequence[str], problems: list[Problem]) -> dict[Scenario, str]:
+    """The scenarios, each with the name by which it is found again: a shipped one's file is no path."""
+    found: dict[Scenario, str] = {}
     for name in dict.fromkeys(names):
         try:
-            found.append(load(name))
+            found.setdefault(load(name), name)
         except UsageProblem as problem:
             problems += problem.problems
     return found
@@ -269,7 +273,7 @@ def _times(judged: Judged) -> TimesPart | None:
         ratio=words.finite(found.ratio),
         low=words.finite(found.low),
         high=words.finite(found.high),
-        p=min(found.p_slower, found.p_faster),
+        p=min(1.0, 2 * min(found.p_slower, found.p_faster)),
         n_base=found.n_base,
         n_head=found.n_head,
         counted=judged.timed,

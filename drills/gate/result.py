@@ -51,7 +51,7 @@ class TimesPart(_Part, frozen=True, kw_only=True):
     """Recovery times, head against base. Seconds; null is never. counted: whether they took part in the judgement.
 
     ratio, low, high: how many times as long the head takes, with its interval of 95 %; null when infinite or unknown.
-    p: one-sided, of the direction in which the ratio points.
+    p: exact, in both directions.
     """
 
     base_median_s: float | None

@@ -126,7 +126,7 @@ def _statistics(judged: Judged) -> str:
     found = judged.times
     if found is None:
         return ""
-    p = min(found.p_slower, found.p_faster)
+    p = min(1.0, 2 * min(found.p_slower, found.p_faster))
     ratio = f"{found.ratio:.2f} times as long" if math.isfinite(found.ratio) else "beyond any ratio"
     spread = "" if found.low is None or found.high is None else f"95 %: {found.low:.2f} to {found.high:.2f}, "
     return f", {ratio} ({spread}p = {p:.2g}, {found.n_base} and {found.n_head} runs)"
