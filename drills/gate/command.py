@@ -58,8 +58,7 @@ class _Asked:
         self.seed: int = args.seed if args.seed is not None else secrets.randbelow(2**32)
         self.pairs: int = args.pairs
         self.quick: bool = args.quick
-        self.names = _scenarios(args.scenarios or shipped(SETS[args.set]), problems)
-        self.scenarios = list(self.names)
+        self.scenarios, self.names = _scenarios(args.scenarios or shipped(SETS[args.set]), problems)
         if running.is_url(args.gateway):
             problems.append(Problem("--gateway: a gate starts both sides itself, so it takes no URL"))
         if args.pairs < 1:
@@ -136,7 +135,7 @@ class _Gate:
         seed = random.Random(f"{self._asked.seed}:{case.name}:{run.pair}").randrange(2**32)
         began_s = time.monotonic()
         try:
-            result, folder = runs.drill(self._asked.names[fitting.scenario], subject, self._asked.setting, seed, _quiet)
+            result, folder = runs.drill(self._asked.names[case.name], subject, self._asked.setting, seed, _quiet)
         except UsageProblem as problem:
             if run.side is Side.HEAD:
                 self._problems = problem.problems
@@ -225,15 +224,19 @@ class _Gate:
         )
 
 
-def _scenarios(names: Sequence[str], problems: list[Problem]) -> dict[Scenario, str]:
-    """The scenarios, each with the name by which it is found again: a shipped one's file is no path."""
-    found: dict[Scenario, str] = {}
-    for name in dict.fromkeys(names):
+def _scenarios(names: Sequence[str], problems: list[Problem]) -> tuple[list[Scenario], dict[str, str]]:
+    """The scenarios, and by file the name under which each is found again: a shipped one's file is no path."""
+    found: dict[str, Scenario] = {}
+    asked: dict[str, str] = {}
+    for name in names:
         try:
-            found.setdefault(load(name), name)
+            scenario = load(name)
         except UsageProblem as problem:
             problems += problem.problems
-    return found
+        else:
+            found.setdefault(scenario.file, scenario)
+            asked.setdefault(scenario.file, name)
+    return list(found.values()), asked
 
 
 def _taken(parse: Callable[[], float], option: str, problems: list[Problem]) -> float | None:

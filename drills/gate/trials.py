@@ -20,6 +20,8 @@ INVALID_AT_MOST = 2
 _JUDGED = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
 _ENOUGH = 2
 _TIE_BREAK = 3
+_TIES_AT_MOST = 6
+"""Pairs after which runs that still do not agree are left at that."""
 
 
 class Side(enum.StrEnum):
@@ -159,9 +161,11 @@ class Case:
         if not sides or all(trial.verdict is Verdict.PASS for side in sides for trial in self.counted(side)):
             return 1
         runs = {side: self.counted(side) for side in sides}
-        if any(len({trial.verdict for trial in runs[side]}) > 1 for side in sides):
-            return _TIE_BREAK
-        return _ENOUGH
+        if not any(len({trial.verdict for trial in runs[side]}) > 1 for side in sides):
+            return _ENOUGH
+        made = self.pairs_made()
+        tied = any(self.words(side) is Verdict.INCONCLUSIVE for side in sides)
+        return max(_TIE_BREAK, made + 1 if tied and made < _TIES_AT_MOST else min(made, _TIES_AT_MOST))
 
     def _for_times(self) -> int:
         if self.pairs < MIN_TRIALS or not self.paired or self.loose or not self._both_pass():
