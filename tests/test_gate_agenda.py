@@ -53,7 +53,7 @@ PLAYS = [
     # a run that proved nothing is made again at once, twice at most
     ("IP", "P", "bbh", Outcome.SAME),
     ("P", "II", "bhh", Outcome.INCONCLUSIVE),
-    ("II", "", "bb", Outcome.NOT_RUN),
+    ("II", "", "bb", Outcome.INCONCLUSIVE),
     ("P", "IP", "bhh", Outcome.SAME),
     # a limit that lies in the bracket is no pass and no failure
     ("PP", "??", "bhhb", Outcome.INCONCLUSIVE),

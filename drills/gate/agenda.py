@@ -71,8 +71,10 @@ def _fits(case: Case, left_s: float, costs_s: Mapping[str, float]) -> bool:
 
 
 def _begun(case: Case) -> bool:
-    """Whether one half of a pair is missing."""
-    return case.paired and len(case.counted(Side.BASE)) != len(case.counted(Side.HEAD))
+    """Whether one half of a pair is missing, or a first run must be made again because it proved nothing."""
+    if case.paired and len(case.counted(Side.BASE)) != len(case.counted(Side.HEAD)):
+        return True
+    return case.pairs_made() == 0 and any(case.trials(side) for side in Side if case.paired or side is Side.HEAD)
 
 
 def _run(index: int, case: Case) -> Run:

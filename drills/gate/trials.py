@@ -231,7 +231,7 @@ def judge(case: Case) -> Judged:
 def _by_words(case: Case) -> tuple[Outcome, Why] | None:
     """What the verdicts decide; None when both sides pass."""
     base, head = case.words(Side.BASE), case.words(Side.HEAD)
-    if not case.trials(Side.HEAD):
+    if not case.trials(Side.HEAD) and (not case.base or not case.paired):
         return Outcome.NOT_RUN, Why.NOTHING
     if case.given_up() is not None or head is None or (case.paired and base is None):
         return Outcome.INCONCLUSIVE, Why.INVALID
