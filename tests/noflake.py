@@ -1,8 +1,8 @@
-"""How often the gate is wrong, measured with real runs: `python tests/noflake.py --gates 50 --load 2 --out noflake.jsonl`.
+"""How often the gate is wrong, measured with real runs: `python tests/noflake.py --gates 50 --load 2`.
 
 Not a test: fifty gates take an hour. The gateway is the scripted one, whose switchover is known: 0.8 s on the base,
-`--effect` times as long on the head. `--load` keeps so many processes busy meanwhile. Each gate's outcome is added to the
-file as it is known, so that the count can go on another day; the sum of all that is in it is printed.
+`--effect` times as long on the head. `--load` keeps so many processes busy meanwhile. Each gate's outcome is added to
+`--out` as it is known, so that the count can go on another day; the sum of all that is in it is printed.
 """
 
 from __future__ import annotations
