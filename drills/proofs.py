@@ -20,6 +20,7 @@ import msgspec
 
 from drills import providers
 from drills.address import Reach
+from drills.answersize import PROBE_SHARE, words_of_probe
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
@@ -30,10 +31,6 @@ from faults.proof import Came, ProbeOutcome
 
 QUIET_S = 1.2
 """What comes so much later than usual does not come, for a probe."""
-_SHARE = 0.8
-"""A probe has this share of the time that is left of its fault, so that it ends before the fault. On a busy machine
-the first answer takes its time, even of a fault of a second; who is answered at once has time for another try.
-"""
 _TRIES = 2
 RESTORED_WITHIN_S = 3.0
 _PAUSE_S = 0.05
@@ -110,7 +107,7 @@ class Prover:
         self._clock = clock
         self._emit = emit
         self._secret = secret
-        self._words = max(timing.words, DEFAULT_WORDS)
+        self._words = words_of_probe(timing.words)
         self._longer_s = (self._words - DEFAULT_WORDS) / timing.tokens_per_s
         self._prober = FaultProber(clock, reach.authority, reach.ground)
         self._usual_s: dict[tuple[str, bool, bool], float] = {}
@@ -204,7 +201,7 @@ class Prover:
                     return
                 await asyncio.sleep(wait_s)
                 left_s = min(left_s - wait_s, on_s)
-            within_s = min(self._usually_s(leg, _way(fault)) + QUIET_S, _SHARE * left_s)
+            within_s = min(self._usually_s(leg, _way(fault)) + QUIET_S, PROBE_SHARE * left_s)
             beside = self._others(fault, leg)
             seen = await self._probe(leg, _way(fault), within_s)
             proved = spec.proves(seen.outcome)

@@ -18,6 +18,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from msgspec import Meta
 
+from drills.answersize import smallest, too_brief
 from drills.binding import Key, bind, fields_of
 from drills.events import Basis
 from drills.faultentry import WrittenFault
@@ -330,6 +331,7 @@ def parse(text: str, file: str) -> Scenario:
             sha256=hashlib.sha256(text.encode()).hexdigest(),
         )
         problems.extend(_limit_problems(scenario, root))
+        problems.extend(_proof_problems(raw, scenario, root))
     if problems or scenario is None:
         raise UsageProblem(sorted(dict.fromkeys(problems), key=lambda problem: problem.place or Place(file)))
     return scenario
@@ -416,6 +418,21 @@ def _limit_problems(scenario: Scenario, root: Node) -> Iterator[Problem]:
         end = f"the drill ends {after_s:g}s after the last fault"
         what = f"a failback within {failback.within_s:g}s cannot be judged: {end}"
         yield Problem(what, place_of(root, "expect", "failback", "within"))
+
+
+def _proof_problems(raw: WrittenScenario, scenario: Scenario, root: Node) -> Iterator[Problem]:
+    """Faults that the drill's own probes could not prove: such a drill would always be invalid."""
+    answer = smallest(raw.load.words, raw.providers.first_token_s, raw.providers.tokens_per_s)
+    lasts_s = {window.use.id: window.end_s - window.start_s for window in scenario.fault_windows()}
+    for index, phase in enumerate(raw.timeline):
+        for number, entry in enumerate(phase.faults):
+            place = ("timeline", index, "faults", number, entry.kind)
+            if (found := entry.fault.unprovable(answer)) is not None:
+                what = f"{entry.kind!r} could not be proved with this {found.setting!r}: {found.needed}"
+                yield Problem(what, place_of(root, *place, found.setting))
+            use = next(use for use in scenario.timeline[index].faults if _same(use, entry))
+            if why := too_brief(use.fault, use.shape, lasts_s[use.id], answer):
+                yield Problem(f"{entry.kind!r} could not be proved {why}", place_of(root, *place))
 
 
 # --- find ------------------------------------------------------------------------------------------------------------

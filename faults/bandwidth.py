@@ -10,6 +10,7 @@ import msgspec
 
 from drills.units import BytesPerSecond
 from faults.base import Decision, Fault, Pace, RequestSeen
+from faults.proof import AnswerSize, Unprovable, too_wide
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,14 @@ class Bandwidth(Fault):
 
     kind = "bandwidth"
     colour = "#4393c3"
+    probe_streams = True
 
     rate: Annotated[BytesPerSecond, msgspec.Meta(gt=0)]
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every answer trickles."""
         return Pace(bytes_per_s=self.rate)
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must take clearly longer than the leg needs for it."""
+        return too_wide("rate", self.rate, answer)

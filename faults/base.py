@@ -21,7 +21,7 @@ import msgspec
 
 from drills.providers.base import ErrorKind
 from faults.handshake import Handshake
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable
 
 
 class Connections(enum.StrEnum):
@@ -50,7 +50,7 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a fault may look at: the request as the leg's dialect understands it. `index` counts the leg's requests
     since the fault became effective, from 0; probes of the drill itself are not counted. key: the id in the request's
     text, empty when it has none. since_s: since the fault became effective. offered_per_s: requests that came to the
-    leg in the last second, this one included.
+    leg in the last second, this one included. probe: one of the drill itself, which proves the fault.
     """
 
     leg: str
@@ -62,6 +62,7 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     since_s: float = 0.0
     offered_per_s: float = 0.0
+    probe: bool = False
 
 
 class Proceed(msgspec.Struct, frozen=True, tag="proceed"):
@@ -207,6 +208,10 @@ class Fault:
     """Whether the probe that proves the fault asks for a streamed answer."""
     probe_closes: ClassVar[bool] = False
     """Whether the probe that proves the fault asks for the end of the connection after the answer, and waits for it."""
+    proof_waits: ClassVar[bool] = True
+    """Whether a probe has to wait for as long as an answer takes, and a little longer, to prove the fault. It need not
+    where what it meets comes at once, or the token that it asks for would.
+    """
     of_identity: ClassVar[bool] = False
     """Whether it is one of the leg's identity service: it meets requests for tokens and no others, its shape counts no
     others, and the probe that proves it asks for a token. All other faults leave requests for tokens alone.
@@ -261,11 +266,19 @@ class Fault:
             return outcome.came is Came.HANDSHAKE_HUNG and outcome.late
         if handshake is not None:
             return outcome.came is Came.HANDSHAKE_FAILED and outcome.certificate is handshake.certificate
-        return outcome.came is not Came.STOPPED and (outcome.came is not Came.WHOLE or outcome.late)
+        if outcome.came is Came.WHOLE or outcome.gave_up:
+            return outcome.late
+        return outcome.came is not Came.STOPPED
 
     def restored(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
         return outcome.normal
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A setting with which the fault could not be proved on such an answer; None when there is none. A drill with
+        one would always be invalid.
+        """
+        return None
 
     def toxic(self) -> Toxic | None:
         """What a fault of the plane `toxi` asks of Toxiproxy."""

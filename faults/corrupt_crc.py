@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, SpoilEvent
+from faults.proof import AnswerSize, Unprovable, too_far
 
 _FRAMED = {"converse-stream", "invoke-with-response-stream"}
 """The operations, all of them Bedrock's, whose streams have checksums."""
@@ -34,3 +35,7 @@ class CorruptCrc(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every stream in frames gets one bad checksum."""
         return SpoilEvent(self.after, "crc") if request.operation in _FRAMED else Proceed()
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must go as far."""
+        return too_far(self.after, answer)

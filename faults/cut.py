@@ -10,7 +10,7 @@ import msgspec
 
 from drills.providers.base import ErrorKind
 from faults.base import CutStream, Decision, Fault, Proceed, RequestSeen
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_far
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,7 @@ class Cut(Fault):
             return super().proves(outcome)
         where = outcome.events == self.after or (self.how == "rst" and outcome.events < self.after)
         return outcome.came is Came.BROKEN and where
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must go as far."""
+        return too_far(self.after, answer)

@@ -24,6 +24,7 @@ class DnsFailure(Fault):
 
     kind = "dns_failure"
     colour = "#bf5b17"
+    proof_waits = False
 
     how: Literal["nxdomain", "servfail", "silent"] = "nxdomain"
 

@@ -28,6 +28,7 @@ class EdgeHtml(Fault):
 
     kind = "edge_html"
     colour = "#b35806"
+    proof_waits = False
 
     code: Literal[502, 520, 530] = 502
 

@@ -18,6 +18,7 @@ class Empty(Fault):
 
     kind = "empty"
     colour = "#fee0b6"
+    proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets nothing."""

@@ -21,6 +21,7 @@ class GarbageJson(Fault):
 
     kind = "garbage_json"
     colour = "#fdb863"
+    proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets the broken body."""

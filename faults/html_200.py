@@ -23,6 +23,7 @@ class Html200(Fault):
 
     kind = "html_200"
     colour = "#e08214"
+    proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets the page."""

@@ -29,6 +29,7 @@ class IdentityDown(Fault):
     kind = "identity_down"
     colour = "#762a83"
     of_identity = True
+    proof_waits = False
 
     how: Literal["unavailable", "invalid_grant", "invalid_client"] = "unavailable"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, Proceed, RequestSeen
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class IdentitySlow(Fault):
     kind = "identity_slow"
     colour = "#9970ab"
     of_identity = True
+    proof_waits = False
 
     by: Seconds
 
@@ -34,5 +35,9 @@ class IdentitySlow(Fault):
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The token comes, and not before its time; or nothing came yet, and it is not time yet."""
         if outcome.came is Came.WHOLE:
-            return outcome.took_s >= self.by
-        return outcome.unanswered and outcome.took_s <= self.by + outcome.usual_s
+            return outcome.late_by(self.by)
+        return outcome.unanswered and outcome.too_soon_for(self.by)
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """The delay must be told from noise."""
+        return too_short("by", self.by)

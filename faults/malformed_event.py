@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, SpoilEvent
+from faults.proof import AnswerSize, Unprovable, too_far
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,7 @@ class MalformedEvent(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request gets one broken event."""
         return SpoilEvent(self.after, "malformed") if request.stream else Proceed()
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must go as far."""
+        return too_far(self.after, answer)

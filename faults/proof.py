@@ -7,6 +7,8 @@ probe was sent elsewhere; here it is a value.
 from __future__ import annotations
 
 import enum
+import math
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +16,12 @@ from faults.handshake import Certificate
 
 CLEARLY_LATE_S = 0.2
 """So much later than usual is no noise of the machine."""
+DELAY_AT_LEAST_S = 0.1
+"""A delay whose length is known is proved by its half, and that must not be noise either."""
+NOISE_S = 0.05
+"""What is usual is not known more exactly than this, nor when a probe was given up."""
+LATE_BY_S = CLEARLY_LATE_S + NOISE_S
+"""What makes an answer late must make it so by more than what is noticed."""
 NORMAL_S = 0.5
 """An answer that takes so much longer than usual is not the usual one."""
 SMALL_PIECES = 200
@@ -49,6 +57,51 @@ class Came(enum.StrEnum):
     """The drill gave the probe up."""
 
 
+class AnswerSize(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest answer of a leg that is well, over all dialects.
+
+    whole_bytes, stream_bytes: of the body that a probe gets when it asks for no stream, and for one. events: of that
+    stream. caller_events: of a caller's, which has no more. stream_s: from the first event of a probe's stream to its
+    last. usual_s: what a probe's answer takes, streamed or not.
+    """
+
+    whole_bytes: int
+    stream_bytes: int
+    events: int
+    caller_events: int
+    stream_s: float
+    usual_s: float
+
+
+class Unprovable(NamedTuple):
+    """A setting with which a fault could not be proved, and what would be needed, as the end of a sentence."""
+
+    setting: str
+    needed: str
+
+
+def too_short(setting: str, delay_s: float, least_s: float = DELAY_AT_LEAST_S) -> Unprovable | None:
+    """Of a delay that could not be told from noise."""
+    return None if delay_s >= least_s else Unprovable(setting, f"at least {least_s:g}s is needed")
+
+
+def too_wide(setting: str, bytes_per_s: float, answer: AnswerSize) -> Unprovable | None:
+    """Of a bandwidth on which a stream would not be clearly later than its leg is."""
+    most = answer.stream_bytes / (answer.stream_s + LATE_BY_S)
+    stream = f"the shortest streamed answer has {answer.stream_bytes} bytes and takes {answer.stream_s:.3g}s"
+    needed = f"{stream}, so it must be at most {math.floor(most) / 1000:g}kB/s; more 'words' allow for more"
+    return None if bytes_per_s <= most else Unprovable(setting, needed)
+
+
+def too_far(after: int, answer: AnswerSize) -> Unprovable | None:
+    """Of a number of events after which too little of a caller's stream is left: of some dialects the last event is
+    not missed.
+    """
+    most = answer.caller_events - 2
+    needed = f"the shortest streamed answer has {answer.caller_events} events, so it must be at most {most}"
+    return None if after <= most else Unprovable("after", needed)
+
+
 class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a probe met.
 
@@ -82,9 +135,22 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.came is Came.WHOLE and self.took_s < self.usual_s + NORMAL_S
 
     @property
+    def gave_up(self) -> bool:
+        """Whether it ended because the probe waited no longer."""
+        return self.came in {Came.CONNECT_HUNG, Came.HANDSHAKE_HUNG, Came.SILENT}
+
+    @property
     def unanswered(self) -> bool:
         """Whether the probe went out, and for clearly longer than an answer takes not a byte came back."""
         return self.came is Came.SILENT and self.first_byte_s is None and self.late
+
+    def late_by(self, delay_s: float) -> bool:
+        """Whether it took so much longer than usual that a delay of at least so long must be the reason."""
+        return self.took_s >= max(delay_s, self.usual_s + delay_s / 2)
+
+    def too_soon_for(self, delay_s: float) -> bool:
+        """Whether it was given up before an answer was due that comes so much later than usual."""
+        return self.took_s <= self.usual_s + delay_s + NOISE_S
 
     def __str__(self) -> str:
         events = f" after {self.events} events" if self.events else ""

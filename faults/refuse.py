@@ -16,6 +16,7 @@ class Refuse(Fault):
 
     kind = "refuse"
     colour = "#b2182b"
+    proof_waits = False
 
     def connections(self) -> Connections:
         """Every connection, new and pooled, meets the closed port."""

@@ -18,6 +18,7 @@ class Resetting(Fault):
 
     kind = "reset"
     colour = "#8c510a"
+    proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request is reset."""

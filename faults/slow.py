@@ -9,7 +9,7 @@ from typing import Literal
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, RequestSeen
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_short
 
 _ALPHA = 3.0
 """Exponent of the Pareto distribution: the smallest whole one whose variance is finite."""
@@ -43,8 +43,8 @@ class Slow(Fault):
             raise ValueError("'spread' and 'shape' go together: give a spread above 0 with uniform, normal or pareto")
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
-        """Every request waits."""
-        return Delay(max(0.0, self.by + self.spread * self._deviation(rng)))
+        """Every request waits; a probe for just the mean, so that it can tell."""
+        return Delay(self.by if request.probe else max(0.0, self.by + self.spread * self._deviation(rng)))
 
     def _deviation(self, rng: random.Random) -> float:
         if self.shape == "uniform":
@@ -56,12 +56,11 @@ class Slow(Fault):
         return 0.0
 
     def proves(self, outcome: ProbeOutcome) -> bool:
-        """The right answer comes, and not before its time; or nothing came yet, and it is not time yet.
-
-        A time that is drawn may be short: then anything but the usual answer at the usual time is the proof.
-        """
-        if self.shape != "constant":
-            return super().proves(outcome)
+        """The right answer comes, and not before its time; or nothing came yet, and it is not time yet."""
         if outcome.came is Came.WHOLE:
-            return outcome.took_s >= self.by
-        return outcome.unanswered and outcome.took_s <= self.by + outcome.usual_s
+            return outcome.late_by(self.by)
+        return outcome.unanswered and outcome.too_soon_for(self.by)
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """The delay must be told from noise."""
+        return too_short("by", self.by)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drills.units import Seconds
 from faults.base import Decision, Fault, Pace, Proceed, RequestSeen
+from faults.proof import LATE_BY_S, AnswerSize, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,7 @@ class SlowFirstToken(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request begins late."""
         return Pace(first_s=self.by) if request.stream else Proceed()
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must be clearly late."""
+        return too_short("by", self.by, LATE_BY_S)

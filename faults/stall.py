@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, StallStream
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_far
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,7 @@ class Stall(Fault):
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The answer begins, and falls silent where it should."""
         return outcome.came is Came.SILENT and outcome.events == self.after and outcome.late
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must go as far."""
+        return too_far(self.after, answer)

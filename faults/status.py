@@ -29,6 +29,7 @@ class Status(Fault):
 
     kind = "status"
     colour = "#f4a582"
+    proof_waits = False
 
     code: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
     error: ErrorKind | None = None

@@ -23,6 +23,7 @@ class TlsBadCertificate(Fault):
 
     kind = "tls_bad_certificate"
     colour = "#276419"
+    proof_waits = False
 
     how: Literal["expired", "wrong_host", "self_signed"] = "expired"
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Fault, Toxic
+from faults.proof import AnswerSize, Unprovable, too_wide
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,7 @@ class WireBandwidth(Fault):
     def toxic(self) -> Toxic:
         """Limit the rate downstream, in KB/s."""
         return Toxic(type="bandwidth", attributes={"rate": self.kilobytes_per_s})
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """A stream must take clearly longer than the leg needs for it."""
+        return too_wide("kilobytes_per_s", self.kilobytes_per_s * 1000, answer)

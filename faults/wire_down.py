@@ -17,6 +17,7 @@ class WireDown(Fault):
     kind = "wire_down"
     colour = "#7a0177"
     plane = "toxi"
+    proof_waits = False
 
     def connections(self) -> Connections:
         """New connects are refused."""

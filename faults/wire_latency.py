@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import Came, ProbeOutcome
+from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, ProbeOutcome, Unprovable
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,13 @@ class WireLatency(Fault):
         """The right answer comes, its first byte not before its time; or nothing came yet, and it is not time yet."""
         least_s = self.latency - self.jitter
         if outcome.first_byte_s is None:
-            return outcome.unanswered and outcome.took_s <= self.latency + self.jitter + outcome.usual_s
-        late = outcome.took_s >= outcome.usual_s + self.latency / 2
-        return outcome.came in {Came.WHOLE, Came.SILENT} and outcome.first_byte_s >= least_s and late
+            return outcome.unanswered and outcome.too_soon_for(self.latency + self.jitter)
+        in_time = outcome.first_byte_s >= least_s and outcome.late_by(least_s)
+        return outcome.came in {Came.WHOLE, Came.SILENT} and in_time
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """The shortest delay must be told from noise."""
+        if round(self.latency - self.jitter, 6) >= DELAY_AT_LEAST_S:
+            return None
+        needed = f"at least {DELAY_AT_LEAST_S:g}s must be left when the jitter is taken off"
+        return Unprovable("jitter" if self.latency >= DELAY_AT_LEAST_S else "latency", needed)

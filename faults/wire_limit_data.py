@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Fault, Toxic
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,9 @@ class WireLimitData(Fault):
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The connection ends before the answer does, and not after more than it may carry."""
         return outcome.came in {Came.RESET, Came.BROKEN} and len(outcome.body) <= self.bytes
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """An answer must be longer."""
+        if self.bytes < answer.stream_bytes:
+            return None
+        return Unprovable("bytes", f"the shortest streamed answer has {answer.stream_bytes} bytes, so it must be less")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,10 +10,12 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import SMALL_PIECES, Came, ProbeOutcome
+from faults.proof import LATE_BY_S, SMALL_PIECES, AnswerSize, Came, ProbeOutcome, Unprovable
 
-_JOINED = 4
-"""Pieces that the kernel joins into one segment, at most on average."""
+_TELLING = 128
+"""Pieces up to this size are told from the usual ones: measured, 1 to 123 bytes for each segment against 386 and more,
+in every dialect. The kernel joins some of those that come at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,25 @@ class WireSlicer(Fault):
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes in pieces that are small, as the kernel counted them, or late for their
         pauses, perhaps not all yet.
-
-        The kernel joins some pieces that come at once.
         """
         if outcome.came is Came.WHOLE and self._small(outcome):
             return True
         return self.delay > 0 and outcome.late and outcome.came in {Came.WHOLE, Came.SILENT}
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """The pieces must be small, or the pauses between them long enough together."""
+        pauses_s = round(self.delay * (math.ceil(answer.whole_bytes / self.average_size) - 1), 6)
+        if self.average_size <= _TELLING or pauses_s >= LATE_BY_S:
+            return None
+        needed = (
+            f"pieces of up to {_TELLING} bytes are needed, or pauses of {LATE_BY_S:g}s in all, in an answer of "
+            f"{answer.whole_bytes} bytes"
+        )
+        return Unprovable("average_size", needed)
 
     def restored(self, outcome: ProbeOutcome) -> bool:
         """The usual answer comes, and not in small pieces."""
         return super().restored(outcome) and not self._small(outcome)
 
     def _small(self, outcome: ProbeOutcome) -> bool:
-        return outcome.piece_size is not None and outcome.piece_size < min(_JOINED * self.average_size, SMALL_PIECES)
+        return outcome.piece_size is not None and outcome.piece_size < SMALL_PIECES

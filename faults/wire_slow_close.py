@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import Came, ProbeOutcome
+from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -36,5 +36,10 @@ class WireSlowClose(Fault):
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes, and the end of its connection not before its time, or not yet."""
         if outcome.came is Came.WHOLE:
-            return outcome.took_s >= max(self.delay, outcome.usual_s + self.delay / 2)
-        return outcome.came is Came.SILENT and outcome.body != b"" and outcome.late
+            return outcome.late_by(self.delay)
+        waiting = outcome.came is Came.SILENT and outcome.body != b"" and outcome.late
+        return waiting and outcome.too_soon_for(self.delay)
+
+    def unprovable(self, answer: AnswerSize) -> Unprovable | None:
+        """The delay must be told from noise."""
+        return too_short("delay", self.delay)

@@ -36,4 +36,4 @@ class WireTimeout(Fault):
         """Nothing comes back, and the connection ends when its time is over, or not yet."""
         if outcome.came is Came.RESET:
             return outcome.took_s >= 0.9 * self.timeout
-        return outcome.unanswered and outcome.took_s <= self.timeout + outcome.usual_s
+        return outcome.unanswered and outcome.too_soon_for(self.timeout)

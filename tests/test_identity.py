@@ -174,8 +174,8 @@ def test_a_service_that_legs_share_cannot_fail_for_one_of_them() -> None:
     assert objections("cloud: gcp") == []
     [objection] = objections("leg: ver-b")
     assert objection == (
-        "a.yaml:6:39: fault 'identity_down' on leg: ver-b spares ver-a, whose tokens come from the same "
-        "oauth2.googleapis.com:443; select all of these legs, or use --route rewrite"
+        "a.yaml:6:39: fault 'identity_down' concerns the whole host oauth2.googleapis.com:443, which ver-a, ver-b "
+        "share; select all of them, or use --route rewrite"
     )
 
 

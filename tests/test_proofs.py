@@ -11,10 +11,12 @@ import httpx
 import msgspec
 import pytest
 from calibration.story import history, proof
-from plane_harness import Bench, bench
+from plane_harness import Bench, bench, host_of
 from test_scenario import SETTINGS, timeline
 
+from drills import providers
 from drills.address import Address, Reach
+from drills.answersize import smallest
 from drills.checks.fault_proof import CHECK
 from drills.client import came_of
 from drills.clock import Clock
@@ -23,17 +25,23 @@ from drills.legs import Leg
 from drills.proofs import Prover, Timing
 from drills.result import Verdict
 from drills.verdict import judge
+from faults.bandwidth import Bandwidth
 from faults.base import Connections, Fault, kinds
 from faults.blackhole import Blackhole
+from faults.corrupt_crc import CorruptCrc
 from faults.cut import Cut
 from faults.dns_failure import DnsFailure
 from faults.hang import Hanging
 from faults.identity_down import IdentityDown
 from faults.identity_slow import IdentitySlow
-from faults.proof import Came, ProbeOutcome
+from faults.malformed_event import MalformedEvent
+from faults.partial_frame import PartialFrame
+from faults.proof import LATE_BY_S, Came, ProbeOutcome
 from faults.refuse import Refuse
 from faults.reset import Resetting
 from faults.slow import Slow
+from faults.slow_first_token import SlowFirstToken
+from faults.slow_tokens import SlowTokens
 from faults.stall import Stall
 from faults.status import Status
 from faults.wire_bandwidth import WireBandwidth
@@ -55,6 +63,7 @@ def met(  # noqa: PLR0913  one for each thing that a probe can meet
     byte: bool = False,
     first_s: float = 0.05,
     piece_size: float | None = None,
+    body: bytes = b"",
     detail: str = "",
 ) -> ProbeOutcome:
     """What a probe met of a leg that usually answers in 0.1 s."""
@@ -66,6 +75,7 @@ def met(  # noqa: PLR0913  one for each thing that a probe can meet
         events=events,
         first_byte_s=first_s if events or byte or came is Came.WHOLE else None,
         piece_size=piece_size,
+        body=body,
         detail=detail,
     )
 
@@ -104,6 +114,19 @@ PROOFS: list[tuple[Fault, ProbeOutcome, bool]] = [
     # Six seconds late: after 1.3 s it is not there, and need not be; after 6.2 s it should be.
     (Slow(by=6.0), met(Came.SILENT, 1.3), True),
     (Slow(by=6.0), met(Came.SILENT, 6.2), False),
+    # Due just when the probe gives up.
+    (Slow(by=1.2), met(Came.SILENT, 1.32), True),
+    (WireLatency(latency=1.0, jitter=0.2), met(Came.SILENT, 1.32), True),
+    (WireTimeout(timeout=1.2), met(Came.SILENT, 1.32), True),
+    (IdentitySlow(by=1.2), met(Came.SILENT, 1.32), True),
+    # What comes at its usual time or is not due yet is no proof, and neither is a probe that had no time.
+    (SlowFirstToken(by=2.0), met(Came.SILENT, 0.35), True),
+    (SlowFirstToken(by=2.0), met(Came.SILENT, 0.25), False),
+    (Bandwidth(rate=100.0), met(Came.SILENT, 0.35, byte=True), True),
+    (Bandwidth(rate=100.0), met(Came.SILENT, 0.25, byte=True), False),
+    # A short delay is told by its half.
+    (Slow(by=0.1), met(Came.WHOLE, 0.16, status=200), True),
+    (Slow(by=0.1), met(Came.WHOLE, 0.14, status=200), False),
     # Exactly where it should; a reset may discard the last events on their way.
     (Cut(after=4, how="fin"), met(Came.BROKEN, 0.1, events=4), True),
     (Cut(after=4, how="fin"), met(Came.BROKEN, 0.1, events=3), False),
@@ -137,11 +160,18 @@ PROOFS: list[tuple[Fault, ProbeOutcome, bool]] = [
     # The answer is there, and the end of its connection late.
     (WireSlowClose(delay=0.5), met(Came.WHOLE, 0.6, status=200), True),
     (WireSlowClose(delay=0.5), met(Came.WHOLE, 0.4, status=200), False),
+    # The answer is there, and its end is not due yet, or is.
+    (WireSlowClose(delay=5.0), met(Came.SILENT, 1.3, byte=True, body=b"{}"), True),
+    (WireSlowClose(delay=0.5), met(Came.SILENT, 1.3, byte=True, body=b"{}"), False),
+    (WireSlowClose(delay=5.0), met(Came.SILENT, 1.3), False),
     # Crumbs, as the kernel counts them; large pieces prove nothing, whatever the setting.
     (WireSlicer(average_size=64), met(Came.WHOLE, 0.1, status=200, piece_size=70.0), True),
     (WireSlicer(average_size=64), met(Came.WHOLE, 0.1, status=200, piece_size=450.0), False),
     (WireSlicer(average_size=4096), met(Came.WHOLE, 0.1, status=200, piece_size=450.0), False),
     (WireSlicer(average_size=64, delay=0.1), met(Came.WHOLE, 0.9, status=200), True),
+    # Pieces of one byte are joined by the kernel, though never to pieces of the usual size.
+    (WireSlicer(average_size=1), met(Came.WHOLE, 0.1, status=200, piece_size=40.0), True),
+    (WireSlicer(average_size=1), met(Came.WHOLE, 0.1, status=200, piece_size=386.0), False),
     # Late.
     (WireBandwidth(kilobytes_per_s=5), met(Came.WHOLE, 0.9, status=200), True),
     # The token is refused in this way and no other, or is late.
@@ -206,12 +236,13 @@ def test_every_exception_of_the_client_has_a_meaning() -> None:
 
 # --- on the real plane -----------------------------------------------------------------------------------------------
 
-DIALECTS = {"a": "openai", "b": "anthropic"}
+DIALECTS = dict(zip("abcdef", providers.names(), strict=True))
+FRAMED = {leg for leg, dialect in DIALECTS.items() if dialect == "bedrock"}
 
 
 @pytest.fixture(scope="module")
 def legs() -> Iterator[Bench]:
-    """Two legs of different dialects behind a plane."""
+    """A leg of each dialect behind a plane."""
     with bench(DIALECTS) as found:
         yield found
 
@@ -251,7 +282,11 @@ def probes(leg: str) -> list[Probe]:
 def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = True) -> list[FaultProof]:
     """Put faults on (each with its id at the plane), and off again after their probes; what the prover says."""
     found: list[FaultProof] = []
-    reach = Reach(addresses={name: Address(port) for name, port in on.plane.ports.items()})
+    hosts = {name: host_of(name) if on.authority else "" for name in on.plane.ports}
+    reach = Reach(
+        addresses={name: Address(port, hosts[name]) for name, port in on.plane.ports.items()},
+        authority=on.authority.pem if on.authority else "",
+    )
     there = [
         Leg(name=name, role=None, provider=dialect, vendor="", model="gpt-4o", cloud="")
         for name, dialect in on.dialects.items()
@@ -275,6 +310,7 @@ def proofs(on: Bench, faults: Sequence[tuple[str, FaultPlan]], *, clear: bool = 
     return found
 
 
+SMALLEST = smallest(12, 0.02, 200.0)
 PLANE = [
     Refuse(),
     Blackhole(),
@@ -286,17 +322,31 @@ PLANE = [
     Cut(),
     Cut(how="fin"),
     Stall(),
+    # What can just be proved (`test_answersize.py`).
+    Slow(by=0.1),
+    SlowFirstToken(by=LATE_BY_S),
+    SlowTokens(by=LATE_BY_S / SMALLEST.events),
+    Bandwidth(rate=SMALLEST.stream_bytes / (SMALLEST.stream_s + LATE_BY_S)),
+    *(Cut(after=SMALLEST.caller_events - 2, how=how) for how in ("fin", "clean", "error")),
+    Stall(after=SMALLEST.caller_events - 2),
+    MalformedEvent(after=SMALLEST.caller_events - 2),
+    CorruptCrc(after=SMALLEST.caller_events - 2),
+    PartialFrame(after=SMALLEST.caller_events - 2),
 ]
+"""Each is on for a second and more."""
 
 
 @pytest.mark.parametrize("fault", PLANE, ids=repr)
 def test_each_fault_proves_itself_on_the_plane(legs: Bench, fault: Fault) -> None:
-    """Well before, met on both legs before a fault of one second ends, well again soon after: one probe each."""
+    """Well before, met on a leg of each dialect before a fault of one second ends, well again soon after: one probe
+    each. Only Bedrock's streams have frames.
+    """
+    hit = sorted(FRAMED if fault.kind in {"corrupt_crc", "partial_frame"} else DIALECTS)
     settings = {name: value for name, value in dataclasses.asdict(fault).items() if value is not None}
-    name = legs.plane.apply(fault.kind, ["a", "b"], **settings)
-    found = proofs(legs, [(name, plan(fault, ["a", "b"]))])
+    name = legs.plane.apply(fault.kind, hit, **settings)
+    found = proofs(legs, [(name, plan(fault, hit))])
     assert sorted((p.leg, p.when, p.proved) for p in found) == [
-        (leg, when, True) for leg in "ab" for when in (When.AFTER, When.BEFORE, When.DURING)
+        (leg, when, True) for leg in hit for when in (When.AFTER, When.BEFORE, When.DURING)
     ], found
     assert all(p.done_s - p.sent_s < 0.9 for p in found)
     assert legs.plane.troubles == []

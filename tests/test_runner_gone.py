@@ -162,7 +162,7 @@ def test_a_toxiproxy_of_ones_own_is_as_it_was(foreign: str, tmp_path: Path) -> N
     before = proxies(foreign)
 
     def quick() -> bool:
-        return httpx.get(f"http://127.0.0.1:{port}", timeout=1, trust_env=False).content == BODY
+        return httpx.get(f"http://127.0.0.1:{port}", timeout=5, trust_env=False).content == BODY
 
     with drill_with(FAULTS[1], tmp_path, {"FAILOVER_DRILL_TOXIPROXY": foreign}) as runner:
         assert set(proxies(foreign)) - set(before) == {"failover-drill-primary"}
@@ -234,6 +234,6 @@ def test_a_leg_of_ones_own_answers(plane: str, kind: str, settings: dict[str, fl
         assert gone(found, WITHIN_S) == set()
         assert time.monotonic() - killed_s < WITHIN_S
         assert len(leg.requests) == asked
-        assert httpx.get(f"http://127.0.0.1:{leg.port}/v1/models", timeout=1, trust_env=False).content == BODY
+        assert httpx.get(f"http://127.0.0.1:{leg.port}/v1/models", timeout=5, trust_env=False).content == BODY
         measured(f"{plane}: one's own leg answers {time.monotonic() - killed_s:.2f} s after SIGKILL of the runner")
     leg.close()

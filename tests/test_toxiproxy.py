@@ -26,10 +26,11 @@ import msgspec
 import pytest
 from drilling import drill, gone, listened_on
 from plane_harness import Bench, Caller, Lines, PlaneProcess, Upstream, bench, mark, measured, until
+from test_proofs import SMALLEST, proofs
 from test_proofs import plan as fault_plan
-from test_proofs import proofs
 
 from drills import doctor, providers, toxiproxy_install
+from drills.authority import Authority
 from drills.events import FaultCleared, FaultEffective, When
 from drills.marks import Shape
 from drills.problems import UsageProblem
@@ -50,6 +51,7 @@ SCRIPTED = Path(__file__).parent / "calibration" / "scripted.yaml"
 BODY = b"x" * 4000
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n" + BODY
 LATE_S = 0.3
+DIALECTS = dict(zip("abcdef", sorted(providers.names(), key=lambda name: name != "openai"), strict=True))
 TRIES = 3
 """A run on a machine too busy to send on time is invalid by its own word, and is repeated."""
 
@@ -80,9 +82,9 @@ class Toxi(PlaneProcess):
 
 @contextmanager
 def chained(server: str) -> Iterator[tuple[Bench, Toxi]]:
-    """Toxiproxy, the mitm plane and a provider, one behind the other."""
-    with bench({"a": "openai"}) as behind:
-        plane = Toxi({"a": behind.plane.ports["a"]}, command=server)
+    """Toxiproxy, the mitm plane and a provider of each dialect, one behind the other. The legs speak TLS as well."""
+    with bench(DIALECTS, authority=Authority()) as behind:
+        plane = Toxi(behind.plane.ports, command=server)
         try:
             yield behind, plane
         finally:
@@ -200,18 +202,30 @@ def test_broken_lines_through_the_chain(
         WireTimeout(timeout=9.0),
         WireReset(),
         WireDown(),
+        # What can just be proved (`test_answersize.py`).
+        WireLatency(latency=0.1),
+        WireBandwidth(kilobytes_per_s=8),
+        WireSlicer(average_size=1),
+        WireSlicer(average_size=128),
+        WireSlicer(average_size=250, delay=0.25),
+        WireSlowClose(delay=0.1),
+        WireLimitData(bytes=SMALLEST.stream_bytes - 1),
+        WireTimeout(timeout=0.001),
     ],
     ids=repr,
 )
 def test_each_fault_proves_itself_through_the_chain(fault: Fault, chain: tuple[Bench, Toxi]) -> None:
-    """Well before, met while it is on, and well again soon after, each through both planes; off, it proves nothing."""
+    """Well before, met while it is on, and well again soon after, each through both planes, whatever the dialect; off,
+    it proves nothing.
+    """
     behind, plane = chain
-    front = dataclasses.replace(behind, plane=plane)
-    plan = fault_plan(fault, ["a"])
+    front, legs = dataclasses.replace(behind, plane=plane), sorted(DIALECTS)
+    assert fault.unprovable(SMALLEST) is None
+    plan = fault_plan(fault, legs)
     assert not any(p.proved for p in proofs(front, [("", plan)], clear=False) if p.when is When.DURING)
-    name = plane.apply(fault.kind, ["a"], **dataclasses.asdict(fault))
+    name = plane.apply(fault.kind, legs, **dataclasses.asdict(fault))
     found = proofs(front, [(name, plan)])
-    assert {(p.when, p.proved) for p in found if p.proved} == {(when, True) for when in When}, found
+    assert {(p.leg, p.when) for p in found if p.proved} == {(leg, when) for leg in legs for when in When}, found
 
 
 def test_a_stream_under_way_is_cut_by_a_line_that_goes_down(chain: tuple[Bench, Toxi]) -> None:

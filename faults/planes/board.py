@@ -156,6 +156,7 @@ class Board:
 
     def _decide_probe(self, request: RequestSeen) -> tuple[Step, ...]:
         """The same for a probe, which draws from generators of its own."""
+        request = msgspec.structs.replace(request, probe=True)
         return _in_order(
             Step(active.id, active.fault.decide(request, random.Random(f"{self._seed}:{active.id}:{request.key}")))
             for active in self._meeting(request)

@@ -50,6 +50,10 @@ class Requests(Protocol):
         """Note a connection fault on every attempt that is under way at a place: reset, or else silent."""
 
 
+_Silent = Mapping[Endpoint, tuple[Place, frozenset[int], tuple[str, ...]]]
+"""By endpoint: whose it is, the ports of the plane's own connects there, and the faults that silence it."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     """A connect that hangs: where, because of which faults, and when it was last seen."""
@@ -252,15 +256,15 @@ class Plane:
                 if (listener := self._listeners[place.name]).state is Connections.BLACKHOLED
             }
             endpoints = frozenset(silent) | {endpoint for endpoint, _ in self._hung}
+            looked_s = self._requests.now_s()
             # The kernel takes 10 ms and more to print its table on a busy host: every leg would stand still.
             found = await asyncio.to_thread(hanging, endpoints) if endpoints else set()
-            self._compare(found, silent)
+            self._compare(found, silent, looked_s)
 
-    def _compare(
-        self, found: set[tuple[Endpoint, int]], silent: Mapping[Endpoint, tuple[Place, frozenset[int], tuple[str, ...]]]
-    ) -> None:
+    def _compare(self, found: set[tuple[Endpoint, int]], silent: _Silent, looked_s: float) -> None:
         """Compare the connects that hang now with those that did. One that goes on when its leg is well again hangs
-        until the kernel sends its next SYN.
+        until the kernel sends its next SYN. Each was there at some time since `looked_s`: when the first look at it is
+        over it has begun, and what it outlasts for certain is the beginning of the last one.
         """
         now_s = self._requests.now_s()
         waiting: dict[tuple[Endpoint, int], _Waiting] = {}
@@ -272,7 +276,8 @@ class Plane:
             if faults and (before is None or before.faults != faults):
                 leg, *beside = place.deciding
                 self._emit(ConnectHung(leg=leg, beside=tuple(beside), seen_s=now_s, faults=faults, port=local))
-            waiting[endpoint, local] = _Waiting(place, faults or (before.faults if before else ()), now_s)
+            seen_s = max(before.seen_s, looked_s) if before else now_s
+            waiting[endpoint, local] = _Waiting(place, faults or (before.faults if before else ()), seen_s)
         for (endpoint, local), was in self._hung.items():
             if (endpoint, local) not in waiting:
                 leg = was.place.deciding[0]
