@@ -109,7 +109,7 @@ def test_a_change_that_breaks_the_failover(
     [line] = [line for line in out.splitlines() if line.startswith("change: ") and named in line]
     assert re.search(r"^change: head\.yaml:\d+: ", line)
     assert "in Loss of a whole cloud (fast), callers are not answered well again within" in line
-    assert "before after 0." in line
+    assert "instead of after 0." in line
     assert "(RTO 6 s)" in line
     assert "head fails 2 of 2 runs, base 0 of 2" in line
     assert [side for _, side, _ in fake.calls] == ["base", "head", "head", "base"]

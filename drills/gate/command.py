@@ -260,7 +260,8 @@ def _finding(judged: Judged, fitting: Fitting) -> FindingPart:
         head=words.ended(case, Side.HEAD),
         times=_times(judged),
         rto_s=rto_s,
-        place=_place(scenario.faults[0].place) if scenario.faults else None,
+        # A shipped scenario is no file of whoever reads this.
+        place=_place(scenario.faults[0].place) if scenario.faults and Path(scenario.file).is_file() else None,
         runs_base=tuple(trial.folder for trial in case.base),
         runs_head=tuple(trial.folder for trial in case.head),
     )

@@ -60,7 +60,7 @@ def times(judged: Judged, rto_s: float | None) -> str:
     if head == base == NEVER:
         return f"callers are not answered well again within {window:.1f} s, as before{_rto(rto_s)}"
     if head == NEVER:
-        return f"callers are not answered well again within {window:.1f} s, before after {base:.2f} s{_rto(rto_s)}"
+        return f"callers are not answered well again within {window:.1f} s instead of after {base:.2f} s{_rto(rto_s)}"
     before = f"not within {window:.1f} s" if base == NEVER else f"{base:.2f} s"
     return f"callers are answered well again after {head:.2f} s instead of {before}{_rto(rto_s)}"
 
