@@ -14,6 +14,7 @@ from reports.escape import markdown as escaped
 from reports.escape import plain
 
 _RUNS_AT_MOST = 40
+_CHANGES_AT_MOST = 30
 _LONGEST = 900
 UNUSABLE = "unusable"
 _RED = {Outcome.WORSE, Outcome.FAILS}
@@ -40,10 +41,12 @@ def markdown(result: GateResult) -> bytes:
     """For a pull request or a step summary: some twenty lines."""
     lines = [f"### Failover gate: {verdict(result).upper()}", "", f"{escaped(result.said, _LONGEST)}."]
     lines += ["", *(f"- **problem**{_code(place)}{escaped(what, _LONGEST)}" for what, place in _problems(result))]
-    for change in result.changes:
+    for change in result.changes[:_CHANGES_AT_MOST]:
         what, effect = change.what, change.said.removeprefix(change.what)
         said = escaped(effect.lstrip(": "), _LONGEST)
         lines.append(f"- **{escaped(what, 300)}**{_code(change.place)}{said}".rstrip(": "))
+    if (more := len(result.changes) - _CHANGES_AT_MOST) > 0:
+        lines.append(f"- and {more} more changes")
     if not result.changes:
         lines += [f"- {escaped(part.said, _LONGEST)}" for part in _findings(result) if part.outcome in _RED]
     lines += ["", *_table(result)]

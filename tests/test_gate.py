@@ -335,6 +335,15 @@ def test_the_summary_is_added_to_what_is_there(monkeypatch: pytest.MonkeyPatch) 
     assert summarised(monkeypatch, BASE, head=(PASSES,)).startswith("before\n### Failover gate: SAME\n")
 
 
+def test_a_summary_stays_short(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of very many changes the first are shown, and how many there are besides."""
+    more = "".join(f"  setting_{number}: 1\n" for number in range(100))
+    text = summarised(monkeypatch, BASE + more, base=(PASSES,), head=(FAILS,))
+    assert text.count("\n- **") == 30
+    assert "\n- and 70 more changes\n" in text
+    assert capsys.readouterr().err.count("\nrun: ") == 4
+
+
 def hostile_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> GateResult:
     """A red result in which every text is an attack."""
     gate(monkeypatch, Runs(base=(PASSES,), head=(FAILS,)), BASE.replace("15", "16"), ONE, "--json")

@@ -145,7 +145,7 @@ class _Gate:
             return tuple(replace(one, base=(), paired=False) for one in cases)
         trial = trial_of(result, str(folder))
         self._took_s.setdefault(case.name, []).append(time.monotonic() - began_s)
-        self._say(f"{fitting.scenario.name}, {run.side} {run.pair + 1}: {_shown(trial)}")
+        self._say(f"run: {fitting.scenario.name}, {run.side} {run.pair + 1}: {_shown(trial)}")
         return (*cases[: run.case], case.with_trial(run.side, trial), *cases[run.case + 1 :])
 
     def _costs_s(self) -> dict[str, float]:
