@@ -128,6 +128,8 @@ async def check_gateway(
     for number in numbers:
         mark, stream, sent_s = new_mark(), number % 2 == 1, clock.now_s()
         done = await callers.call(-1 - number, mark, stream, sent_s, PROBE_WITHIN_S * 2)
+        if done.ending is Ending.CANCELLED:
+            raise asyncio.CancelledError  # the drill is stopped: that says nothing about the gateway
         good = done.ending is Ending.COMPLETE and done.shape is Shape.WHOLE
         shape = f", answer {done.shape}" if done.shape else ""
         emit(

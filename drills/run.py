@@ -23,6 +23,7 @@ import msgspec
 
 from drills import __version__
 from drills.address import Address
+from drills.build import BUILD, build
 from drills.children import Child, ChildLostError
 from drills.client import Prober, clean
 from drills.clock import Clock
@@ -192,6 +193,7 @@ class _Run:
             upstreams=job.upstreams,
             health=job.application.health_url if job.application is not None else "",
             environment={
+                BUILD: build(),
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
                 "cpus": str(os.cpu_count()),

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from drills.manifest import MANIFEST_FILE
+
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / ".github" / "actions" / "failover-drill"
 ACTION: dict[str, Any] = yaml.safe_load((FOLDER / "action.yml").read_text(encoding="utf-8"))
@@ -167,5 +169,6 @@ def test_a_pull_request_that_removes_the_failover(runner: Runner) -> None:
     kept = [path for path in (runner.folder / "temp" / "drill-results").iterdir() if path.is_dir()]
     assert len(kept) >= 4
     assert all((path / "result.json").is_file() for path in kept)
+    assert all((path / MANIFEST_FILE).is_file() for path in kept)  # sealed, as every run is
     again = runner.run("Drill", **{**words, "CONFIG": "missing.json"})
     assert (again.returncode, runner.said()) == (2, {"exit-code": "2"})

@@ -31,6 +31,7 @@ from drills.events import (
     Limits,
     PlaneTrouble,
     RunEnded,
+    RunStarted,
 )
 from drills.measure import Measured
 from drills.result import CheckPart, Result, Verdict
@@ -420,6 +421,24 @@ def test_a_stream_that_a_later_fault_breaks_is_not_charged_to_the_one_before() -
     assert result.requests.broken_streams == 1
     assert result.switchovers[0].recovery_s == pytest.approx(0.21)
     assert result.switchovers[0].bad == 1
+
+
+def test_a_gateway_that_turns_callers_away_while_it_shuts_down_is_out_from_the_moment_it_was_told() -> None:
+    """Told at 1.25 and gone at 1.65: the four who were turned away until then count, and so does their time."""
+    told = []
+    for event in history("ppp[xxxxxxsss]spp"):
+        if isinstance(event, RunStarted):
+            restart = msgspec.structs.replace(event.faults[0], kind="gateway_restart", plane="process", legs=())
+            event = msgspec.structs.replace(event, faults=(restart,))  # noqa: PLW2901
+        if isinstance(event, FaultEffective):
+            event = msgspec.structs.replace(event, legs=(), began_s=1.25, at_s=1.65)  # noqa: PLW2901
+        told.append(event)
+    result = judge(tuple(told), "story")
+    found = result.switchovers[0]
+    assert (found.onset_s, found.bad) == (1.25, 6)
+    assert found.recovery_s == pytest.approx(0.71)
+    assert found.client_outage_s.point == pytest.approx(0.6)
+    assert result.faults[0].transition_s == pytest.approx(0.4)
 
 
 def renumbered(events: tuple[AttemptReceived | AttemptDone, ...]) -> tuple[AttemptReceived | AttemptDone, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from drills.gate.trials import Outcome, Why
-from drills.result import escape_unseen
+from drills.result import readable
 
 GATE_SCHEMA = "failover-drill/gate/1"
 
@@ -110,5 +110,5 @@ class GateResult(_Part, frozen=True, kw_only=True):
 
 
 def encode(result: GateResult) -> bytes:
-    """The JSON, with a line end. Characters that nobody sees are written as escapes, as in `result.json`."""
-    return escape_unseen(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    """The JSON, with a line end."""
+    return readable(result)

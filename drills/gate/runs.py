@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drills.events import AnyEvent
+from drills.evidence import sealed_line
 from drills.files import finish
 from drills.gateways.base import Gateway, TakesProgram
 from drills.index import refresh
@@ -75,6 +76,7 @@ def drill(scenario: str, subject: Subject, setting: Setting, seed: int, say: Say
             run(job, _unseen, _unsaid)
         except RunInterrupted as why:
             finish(job.folder)
+            sealed_line(job.folder, None)
             raise KeyboardInterrupt from why
         except UsageProblem:
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -82,6 +84,8 @@ def drill(scenario: str, subject: Subject, setting: Setting, seed: int, say: Say
         finally:
             signal.signal(signal.SIGTERM, before)
     result = finish(job.folder)
+    if (sealed := sealed_line(job.folder, None)).startswith("note:"):
+        say(sealed)
     if trouble := refresh(setting.out):
         say(f"note: {trouble}")
     return result, job.folder
