@@ -135,7 +135,7 @@ class _Gate:
         seed = random.Random(f"{self._asked.seed}:{case.name}:{run.pair}").randrange(2**32)
         began_s = time.monotonic()
         try:
-            result, folder = runs.drill(self._asked.names[case.name], subject, self._asked.setting, seed, _quiet)
+            result, folder = runs.drill(self._asked.names[case.name], subject, self._asked.setting, seed, self._say)
         except UsageProblem as problem:
             if run.side is Side.HEAD:
                 self._problems = problem.problems
@@ -301,7 +301,3 @@ def _shown(trial: Trial) -> str:
         return trial.verdict
     took = f"{trial.recovery_s:.2f} s" if words.finite(trial.recovery_s) is not None else "never"
     return f"{trial.verdict}, recovered: {took}, {trial.lost} of {trial.due} lost"
-
-
-def _quiet(_line: str) -> None:
-    """What a run says of itself is said once, before the first."""

@@ -51,7 +51,7 @@ class Setting:
 
 def drill(scenario: str, subject: Subject, setting: Setting, seed: int, say: Say) -> tuple[Result, Path]:
     """One drill, to its end. Raises `UsageProblem` when it cannot be started, `KeyboardInterrupt` when it was stopped:
-    everything is restored then, and what there is of the run is kept.
+    everything is restored then, and what there is of the run is kept. say: what could not be kept of it.
     """
     args = argparse.Namespace(
         scenario=scenario,
@@ -71,7 +71,7 @@ def drill(scenario: str, subject: Subject, setting: Setting, seed: int, say: Say
     # A run's event loop takes the signals and leaves them without our handler.
     before = signal.getsignal(signal.SIGTERM)
     with program_of(setting.adapter, subject):
-        job = job_of(args, say, secrets.token_hex(16))
+        job = job_of(args, _unsaid, secrets.token_hex(16))
         try:
             run(job, _unseen, _unsaid)
         except RunInterrupted as why:
