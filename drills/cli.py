@@ -111,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--seed", type=int, default=0, help="seed of the arrivals")
     plan.set_defaults(command=_plan)
 
+    _gate_parser(commands)
+
     validate = commands.add_parser("validate", help="check scenario files", allow_abbrev=False)
     validate.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="path, file name or name of a scenario")
     validate.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -138,6 +140,37 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(command=_list)
     return parser
+
+
+def _gate_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "is a change of a gateway's config or version worse than what is there now?"
+    gate = commands.add_parser(
+        "gate", help=about, description=f"Drills base and head in turn: {about}", allow_abbrev=False
+    )
+    gate.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which drills (default: those of --set)")
+    gate.add_argument(
+        "--base", type=Path, metavar="FILE|DIR", help="the config as it is now, or results of it (default: none)"
+    )
+    gate.add_argument("--head", type=Path, metavar="FILE", help="the config as it shall be (default: a sample)")
+    gate.add_argument("--gateway", metavar="NAME", default="litellm", help="gateway adapter, or a YAML file (litellm)")
+    gate.add_argument("--model", metavar="NAME", help="model name that callers ask for (default: found in the config)")
+    gate.add_argument("--route", metavar="NAME", help="as in `drill run` (default: rewrite)")
+    for side in ("base", "head"):
+        gate.add_argument(f"--{side}-program", metavar="PATH", help=f"an installed gateway of {side}'s version")
+    gate.add_argument(
+        "--set", choices=("fast", "full"), default="fast", help="the short drills, or all (default: fast)"
+    )
+    gate.add_argument("--budget", metavar="TIME", default="10m", help="what it may take, such as 4m (default: 10m)")
+    gate.add_argument("--pairs", type=int, metavar="N", default=10, help="pairs of runs at first (default: up to 10)")
+    gate.add_argument("--quick", action="store_true", help="run nothing when both configs mean the same")
+    gate.add_argument("--seed", type=int, help="repeat a gate (default: a random one)")
+    gate.add_argument(
+        "--out", type=Path, default=Path(RESULTS), help=f"where the runs' folders go (default: {RESULTS})"
+    )
+    gate.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
+    gate.add_argument("--summary", type=Path, metavar="FILE", help="add the result to a file, as Markdown")
+    gate.add_argument("--annotations", choices=("github",), help="print annotations for a pull request")
+    gate.set_defaults(command=_gate)
 
 
 def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -298,6 +331,28 @@ def _print_summary(result: Result, folder: Path, out: TextIO) -> None:
     console = Console(file=out)
     for line in lines:
         console.print(line.text, style=line.style or None, markup=False, highlight=False)
+
+
+def _gate(args: argparse.Namespace) -> int:
+    from drills.gate.command import gate  # noqa: PLC0415
+    from drills.gate.result import encode  # noqa: PLC0415
+    from reports import gate as report  # noqa: PLC0415
+
+    if args.summary is not None and not args.summary.absolute().parent.is_dir():
+        raise UsageProblem(f"--summary {args.summary}: no such folder: {args.summary.parent}")
+    result = gate(args, lambda line: _show(line, sys.stderr))
+    if args.summary is not None:
+        with args.summary.open("ab") as file:
+            file.write(report.markdown(result))
+    if args.json:
+        sys.stdout.write(encode(result).decode())
+    else:
+        _show(report.text(result), sys.stdout)
+    if args.annotations:
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        # The annotations are no part of the JSON, and GitHub reads them wherever a step prints them.
+        print("\n".join(report.github(result, root)), file=sys.stderr if args.json else sys.stdout)
+    return result.exit_code
 
 
 def _plan(args: argparse.Namespace) -> int:

@@ -334,7 +334,7 @@ class TestFinding:
     def _elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
 
-    @pytest.mark.parametrize("name", shipped())
+    @pytest.mark.parametrize("name", [*shipped(), *shipped("fast")])
     def test_every_shipped_scenario_parses(self, name: str) -> None:
         """By bare name and by file name; short, with a fault, and judged by something."""
         scenario = load(name)
@@ -347,7 +347,7 @@ class TestFinding:
         else:
             assert scenario.expect.switchover is not None
 
-    @pytest.mark.parametrize("name", shipped())
+    @pytest.mark.parametrize("name", [*shipped(), *shipped("fast")])
     def test_every_shipped_scenario_fits_three_regions(self, name: str) -> None:
         """Addressed by role and domain only, it drills a chain over two regions of one cloud and a second cloud."""
         legs = FRONT if name == "gateway-lost" else LEGS  # which is for a gateway that nobody can look behind

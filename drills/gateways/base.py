@@ -156,3 +156,11 @@ class TakesUnchanged(Protocol):
         lead its traffic into the planes (proxies, certificate bundles); they win over the adapter's own. What the
         config takes from the environment and is missing there gets dummy values, in the environment.
         """
+
+
+@runtime_checkable
+class TakesProgram(Protocol):
+    """The ability to run an installed gateway of another version."""
+
+    program_variable: str
+    """The environment variable that names the program, for `prepare` and `launch`."""

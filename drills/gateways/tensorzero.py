@@ -48,6 +48,7 @@ class TensorZero:
     """The TensorZero gateway. Implements `Gateway` and `TakesUnchanged` of `drills.gateways.base`."""
 
     name = "tensorzero"
+    program_variable = tensorzero_install.PYTHON_VARIABLE
 
     def discover(self, config: Path | None, model: str | None) -> Discovery:
         """The legs in a tensorzero.toml, or in all files that a pattern such as `config/**/*.toml` matches; the
