@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from drills.result import Result
     from drills.run import Job
     from drills.screen import Screen
+    from drills.verdict import Judged
 
 RESULTS = "drill-results"
 EXIT_INVALID = 3
@@ -278,6 +279,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from drills import screen as screens  # noqa: PLC0415  heavy, and only for this command
     from drills.evidence import sealed_line, signer_of  # noqa: PLC0415
+    from drills.files import keep  # noqa: PLC0415
     from drills.prepare import job_of  # noqa: PLC0415
 
     signer = signer_of(args.sign)
@@ -285,8 +287,13 @@ def _run(args: argparse.Namespace) -> int:
     out: TextIO = sys.stderr if args.json else sys.stdout
     with screens.make(out) as screen:
         job = job_of(args, screen.say, secrets.token_hex(16))
-        result = _run_job(job, screen)
-        sealed = sealed_line(job.folder, signer)
+        judged = _run_job(job, screen)
+        result, lost, sealed = judged.result, None, ""
+        try:
+            keep(job.folder, judged)
+            sealed = sealed_line(job.folder, signer)
+        except OSError as error:
+            lost = error  # the verdict is known all the same
         _keep(job, screen)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
@@ -294,12 +301,14 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(result).decode())
     else:
         _print_summary(result, job.folder, out)
+    if lost is not None:
+        raise lost
     _show(sealed, out)
     return result.exit_code
 
 
-def _run_job(job: Job, screen: Screen) -> Result:
-    from drills.files import finish  # noqa: PLC0415
+def _run_job(job: Job, screen: Screen) -> Judged:
+    from drills.recomputing import judged_in  # noqa: PLC0415
     from drills.run import RunInterrupted, run  # noqa: PLC0415
 
     try:
@@ -309,7 +318,7 @@ def _run_job(job: Job, screen: Screen) -> Result:
     except UsageProblem:
         shutil.rmtree(job.folder, ignore_errors=True)
         raise
-    return finish(job.folder)
+    return judged_in(job.folder)
 
 
 def _keep(job: Job, screen: Screen) -> None:

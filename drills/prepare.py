@@ -95,7 +95,7 @@ def toxiproxy_for(plan: Plan, say: Callable[[str], None]) -> str:
     try:
         return toxiproxy_install.prepare(say, os.environ).server
     except UsageProblem as problem:
-        raise UsageProblem(f"{', '.join(wanted)} needs Toxiproxy: {problem}") from problem
+        raise UsageProblem(f"{', '.join(wanted)}: Toxiproxy is needed: {problem}") from problem
 
 
 def plan_text(args: argparse.Namespace) -> str:
