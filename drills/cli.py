@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from drills.result import Result
     from drills.run import Job
     from drills.screen import Screen
+    from drills.verdict import Judged
 
 RESULTS = "drill-results"
 EXIT_INVALID = 3
@@ -114,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--seed", type=int, default=0, help="seed of the arrivals")
     plan.set_defaults(command=_plan)
 
+    _gate_parser(commands)
+
     validate = commands.add_parser("validate", help="check scenario files", allow_abbrev=False)
     validate.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="path, file name or name of a scenario")
     validate.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -141,6 +144,37 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(command=_list)
     return parser
+
+
+def _gate_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "is a change of a gateway's config or version worse than what is there now?"
+    gate = commands.add_parser(
+        "gate", help=about, description=f"Drills base and head in turn: {about}", allow_abbrev=False
+    )
+    gate.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which drills (default: those of --set)")
+    gate.add_argument(
+        "--base", type=Path, metavar="FILE|DIR", help="the config as it is now, or results of it (default: none)"
+    )
+    gate.add_argument("--head", type=Path, metavar="FILE", help="the config as it shall be (default: a sample)")
+    gate.add_argument("--gateway", metavar="NAME", default="litellm", help="gateway adapter, or a YAML file (litellm)")
+    gate.add_argument("--model", metavar="NAME", help="model name that callers ask for (default: found in the config)")
+    gate.add_argument("--route", metavar="NAME", help="as in `drill run` (default: rewrite)")
+    for side in ("base", "head"):
+        gate.add_argument(f"--{side}-program", metavar="PATH", help=f"an installed gateway of {side}'s version")
+    gate.add_argument(
+        "--set", choices=("fast", "full"), default="fast", help="the short drills, or all (default: fast)"
+    )
+    gate.add_argument("--budget", metavar="TIME", default="10m", help="what it may take, such as 4m (default: 10m)")
+    gate.add_argument("--pairs", type=int, metavar="N", default=10, help="pairs of runs at first (default: up to 10)")
+    gate.add_argument("--quick", action="store_true", help="run nothing when both configs mean the same")
+    gate.add_argument("--seed", type=int, help="repeat a gate (default: a random one)")
+    gate.add_argument(
+        "--out", type=Path, default=Path(RESULTS), help=f"where the runs' folders go (default: {RESULTS})"
+    )
+    gate.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
+    gate.add_argument("--summary", type=Path, metavar="FILE", help="add the result to a file, as Markdown")
+    gate.add_argument("--annotations", choices=("github",), help="print annotations for a pull request")
+    gate.set_defaults(command=_gate)
 
 
 def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -253,6 +287,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from drills import screen as screens  # noqa: PLC0415  heavy, and only for this command
     from drills.evidence import sealed_line, signer_of  # noqa: PLC0415
+    from drills.files import keep  # noqa: PLC0415
     from drills.prepare import job_of  # noqa: PLC0415
 
     signer = signer_of(args.sign)
@@ -260,8 +295,13 @@ def _run(args: argparse.Namespace) -> int:
     out: TextIO = sys.stderr if args.json else sys.stdout
     with screens.make(out) as screen:
         job = job_of(args, screen.say, secrets.token_hex(16))
-        result = _run_job(job, screen)
-        sealed = sealed_line(job.folder, signer)
+        judged = _run_job(job, screen)
+        result, lost, sealed = judged.result, None, ""
+        try:
+            keep(job.folder, judged)
+            sealed = sealed_line(job.folder, signer)
+        except OSError as error:
+            lost = error  # the verdict is known all the same
         _keep(job, screen)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
@@ -269,12 +309,14 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(result).decode())
     else:
         _print_summary(result, job.folder, out)
+    if lost is not None:
+        raise lost
     _show(sealed, out)
     return result.exit_code
 
 
-def _run_job(job: Job, screen: Screen) -> Result:
-    from drills.files import finish  # noqa: PLC0415
+def _run_job(job: Job, screen: Screen) -> Judged:
+    from drills.recomputing import judged_in  # noqa: PLC0415
     from drills.run import RunInterrupted, run  # noqa: PLC0415
 
     try:
@@ -284,7 +326,7 @@ def _run_job(job: Job, screen: Screen) -> Result:
     except UsageProblem:
         shutil.rmtree(job.folder, ignore_errors=True)
         raise
-    return finish(job.folder)
+    return judged_in(job.folder)
 
 
 def _keep(job: Job, screen: Screen) -> None:
@@ -306,6 +348,28 @@ def _print_summary(result: Result, folder: Path, out: TextIO) -> None:
     console = Console(file=out)
     for line in lines:
         console.print(line.text, style=line.style or None, markup=False, highlight=False)
+
+
+def _gate(args: argparse.Namespace) -> int:
+    from drills.gate.command import gate  # noqa: PLC0415
+    from drills.gate.result import encode  # noqa: PLC0415
+    from reports import gate as report  # noqa: PLC0415
+
+    if args.summary is not None and not args.summary.absolute().parent.is_dir():
+        raise UsageProblem(f"--summary {args.summary}: no such folder: {args.summary.parent}")
+    result = gate(args, lambda line: _show(line, sys.stderr))
+    if args.summary is not None:
+        with args.summary.open("ab") as file:
+            file.write(report.markdown(result))
+    if args.json:
+        sys.stdout.write(encode(result).decode())
+    else:
+        _show(report.text(result), sys.stdout)
+    if args.annotations:
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        # The annotations are no part of the JSON, and GitHub reads them wherever a step prints them.
+        print("\n".join(report.github(result, root)), file=sys.stderr if args.json else sys.stdout)
+    return result.exit_code
 
 
 def _plan(args: argparse.Namespace) -> int:

@@ -46,10 +46,15 @@ def new_folder(out: Path, stem: str) -> Path:
 def finish(folder: Path) -> Result:
     """Judge a finished run from its history and write `result.json` and the reports, each in one step."""
     run = judged_in(folder)
+    keep(folder, run)
+    return run.result
+
+
+def keep(folder: Path, run: Judged) -> None:
+    """Write what was judged beside its history. Raises `OSError`, which names the file."""
     write_whole(folder / RESULT_FILE, encode(run.result))
     for report in kept_reports():
         write_whole(folder / report.file, report.render(run))
-    return run.result
 
 
 def recheck(folder: Path) -> tuple[Result, bool, str]:
@@ -95,8 +100,10 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105  the atomic step is the point
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 

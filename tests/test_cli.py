@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,22 @@ def test_check_of_something_else(tmp_path: Path) -> None:
     assert "cannot read the history" in _wrong(tmp_path, "check", ".")
     (tmp_path / "history.jsonl").write_text('{"event":"nonsense"}\n{}\n')
     assert "history.jsonl:1:1" in _wrong(tmp_path, "check", ".")
+
+
+def test_a_file_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    """The operating system says only that there is no room; and nothing half-written is left."""
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from drills.files import write_whole\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try:\n"
+        "    write_whole(Path(sys.argv[1]), b'x' * 100)\n"
+        "except OSError as error:\n"
+        "    print(error.filename)\n"
+    )
+    target = tmp_path / "result.json"
+    done = subprocess.run([sys.executable, "-c", code, target], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(target)
+    assert list(tmp_path.iterdir()) == []

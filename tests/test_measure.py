@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from calibration.story import history, probes, stranger
+from drilling import too_busy
 
 from drills import verdict as verdicts
 from drills.checks.base import Check
@@ -32,6 +33,7 @@ from drills.events import (
     PlaneTrouble,
     RunEnded,
     RunStarted,
+    Via,
 )
 from drills.measure import Measured
 from drills.result import CheckPart, Result, Verdict
@@ -319,6 +321,36 @@ class TestTransition:
         result = judge(events, "story")
         assert (result.verdict, result.faults[0].transition_s) == (Verdict.PASS, pytest.approx(0.09))
         assert (result.switchovers[0].arrivals, result.switchovers[0].bad) == (4, 1)
+
+
+def plane_of(late_s: float, *troubles: str) -> Result:
+    """A story in which each probe comes so much later through the plane than straight."""
+    late = tuple(
+        msgspec.structs.replace(probe, done_s=probe.done_s + late_s) if probe.via is Via.PLANE else probe
+        for probe in probes()
+    )
+    met = [PlaneTrouble(at_s=1.0, what=what) for what in troubles]
+    return judge(history("ppp[xxsss]spp", WITHIN, start=late, also=met), "story")
+
+
+@pytest.mark.parametrize(
+    ("late_s", "troubles", "observed", "busy"),
+    [
+        # The machine was busy: the drill proved nothing, and another run may.
+        (0.05, (), "52.0 ms added, 0 troubles", True),
+        # Something went wrong besides, or nothing but that: no quieter machine helps.
+        (0.05, ("odd",), "52.0 ms added, 1 troubles", False),
+        (0.0, ("odd",), "2.0 ms added, 1 troubles", False),
+    ],
+)
+def test_a_slow_plane_is_told_from_one_in_trouble(
+    late_s: float, troubles: tuple[str, ...], observed: str, busy: bool
+) -> None:
+    """Either makes the drill invalid; only the first is the machine's doing."""
+    result = plane_of(late_s, *troubles)
+    assert (result.verdict, result.reasons) == (Verdict.INVALID, (f"fault plane: {observed}",))
+    assert too_busy(result) is busy
+    assert not too_busy(plane_of(0.0))
 
 
 class TestEnds:

@@ -452,7 +452,7 @@ def test_https_is_checked_against_what_the_system_trusts(tmp_path: Path) -> None
     bundle.write_text(authority.pem)
     pair.write_text(good.certificate + good.key)
     urls = {role: f"http://127.0.0.1:{port}" for role, port in zip(("PRIMARY", "STANDBY"), ports, strict=True)}
-    with scripted(tmp_path, urls) as gateway, _tls(gateway.port, pair) as port:
+    with scripted(tmp_path, urls) as gateway, tls_before(gateway.port, pair) as port:
         url = f"https://127.0.0.1:{port}"
         ran = drilled(tmp_path, url, "refuse: {role: primary}", {"SSL_CERT_FILE": str(bundle)})
         assert ran.code == 0, ran.out + ran.err
@@ -465,7 +465,7 @@ def test_https_is_checked_against_what_the_system_trusts(tmp_path: Path) -> None
 
 
 @contextmanager
-def _tls(to: int, pair: Path) -> Iterator[int]:
+def tls_before(to: int, pair: Path) -> Iterator[int]:
     """A port that speaks TLS and hands what it hears to another port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair)
