@@ -189,7 +189,7 @@ def _judged(kind: documents.Document, path: Path, found: Chain, runs: _Runs, rec
     names = recomputed.files or (path.name,)
     written = [finding for name in names for finding in _as_written(path.with_name(name), found)]
     rests = list(_rests_on(path.name, recomputed.rests_on, runs))
-    one = item(path.name, kind.name, (*written, *recomputed.findings, *rests), recomputed.told)
+    one = item(path.name, kind.name, (*written, *rests, *recomputed.findings), recomputed.told)
     hashed_only = not recomputed.whole and not all(name in found.last(Kind.WRITTEN) for name in names)
     return msgspec.structs.replace(one, state=State.UNSEALED) if hashed_only and one.state is State.VERIFIED else one
 

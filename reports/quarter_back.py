@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from drills.quarter.dates import moment
 from drills.quarter.numbers import most_failures
 from drills.quarter.register import Status
-from drills.quarter.result import Evidence, FindingPart, FindingState, QuarterResult, RunRow, SealState
+from drills.quarter.result import FindingPart, FindingState, QuarterResult, RunRow
+from drills.quarter.sealed import Evidence, SealState
 from reports.quarter_blocks import Block, Fields, Points, Text, counted, grid, percent
 from reports.tables import Loud
 

@@ -19,7 +19,8 @@ from drills.findings import Grade
 from drills.index import runs as kept_runs
 from drills.manifest import MANIFEST_FILE, Sealer
 from drills.quarter import command
-from drills.quarter.result import SealState, decode, encode
+from drills.quarter.result import decode, encode
+from drills.quarter.sealed import SealState
 from drills.retention import remove
 from drills.sealing import seal
 from drills.verify import Verification, as_text, verify

@@ -22,7 +22,6 @@ from drills.quarter.result import (
     GATEWAY_LEG,
     QUARTER_SCHEMA,
     Cell,
-    Evidence,
     FindingPart,
     FindingState,
     GatewayRow,
@@ -36,6 +35,7 @@ from drills.quarter.result import (
     Trial,
 )
 from drills.quarter.run import RunOfQuarter
+from drills.quarter.sealed import Evidence
 from drills.quarter.trials import margin, trials, worst_of
 from drills.result import Verdict
 

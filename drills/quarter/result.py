@@ -16,6 +16,7 @@ from drills.quarter.dates import Every
 from drills.quarter.numbers import Summary, Time
 from drills.quarter.plan import QuarterPlan
 from drills.quarter.register import Entry, Register
+from drills.quarter.sealed import Evidence
 from drills.result import readable
 
 QUARTER_SCHEMA = "failover-drill/quarter/1"
@@ -298,41 +299,6 @@ class RunRow(_Part, frozen=True, kw_only=True):
     history_sha256: str
     people: People = People()
     change: str | None = None
-
-
-class SealState(enum.StrEnum):
-    """How a run stood to its seal when the report was made: hashes compared, nothing judged again."""
-
-    SEALED = "sealed"
-    """Every file had the hash of its seal, and the chain had the seal."""
-    CHANGED = "changed since"
-    """It was sealed, and something of it was not what was sealed."""
-    UNSEALED = "not sealed"
-
-
-class Seal(_Part, frozen=True, kw_only=True):
-    """The seal of one run. manifest_sha256: of its manifest, empty when there was none."""
-
-    run: str
-    state: SealState
-    manifest_sha256: str
-
-
-class Evidence(_Part, frozen=True, kw_only=True):
-    """What was known of the runs' evidence when the report was made.
-
-    build: of the tool. head: the hash of the last line of the chain beside the runs, before the lines of this report;
-    empty without a chain. lines: that line's number.
-    """
-
-    build: str = ""
-    head: str = ""
-    lines: int = 0
-    seals: tuple[Seal, ...] = ()
-
-    def seal(self, run: str) -> Seal | None:
-        """The seal of a run; None when nobody looked."""
-        return next((one for one in self.seals if one.run == run), None)
 
 
 class Headline(_Part, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from drills.build import build
 from drills.canonical import sha256
 from drills.chain import Chain
 from drills.manifest import MANIFEST_FILE, changes, damage, decode
-from drills.quarter.result import Evidence, Seal, SealState
 from drills.quarter.run import RunOfQuarter
+from drills.quarter.sealed import Evidence, Seal, SealState
 
 
 def evidence_of(root: Path, runs: Iterable[RunOfQuarter]) -> Evidence:
