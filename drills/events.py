@@ -431,8 +431,9 @@ class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
     after, what the kernel said of its process, read by its keeper. These have no id and no port.
 
     A probe that did not prove it may have been repeated; one probe may speak for several faults that have ended. id,
-    port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg, so
-    that they may have hidden this one.
+    port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg.
+    behind: those of them that, by what the probe met, ended the exchange before this one could show itself; None in
+    histories from before that was told, where any of `beside` may have.
     """
 
     fault: str
@@ -446,6 +447,7 @@ class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
     proved: bool
     saw: str
     beside: tuple[str, ...] = ()
+    behind: tuple[str, ...] | None = None
 
 
 class PlaneTrouble(Event, frozen=True, kw_only=True, tag="plane_trouble"):

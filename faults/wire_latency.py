@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, ProbeOutcome, Unprovable
+from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class WireLatency(Fault):
 
     kind = "wire_latency"
     colour = "#fee391"
+    acts = Point.LATE_BYTES
     plane = "toxi"
 
     latency: Annotated[Seconds, msgspec.Meta(ge=0.001, le=600)]
@@ -47,6 +48,10 @@ class WireLatency(Fault):
             return outcome.unanswered and outcome.too_soon_for(self.latency + self.jitter)
         in_time = outcome.first_byte_s >= least_s and outcome.late_by(least_s)
         return outcome.came in {Came.WHOLE, Came.SILENT} and in_time
+
+    def costs_s(self, answer: Extent) -> float:
+        """The longest latency."""
+        return self.latency + self.jitter
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The shortest delay must be told from noise."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Fault, Toxic
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class WireLimitData(Fault):
 
     kind = "wire_limit_data"
     colour = "#cc4c02"
+    acts = Point.REST
+    ends = Point.BYTES
     plane = "toxi"
     probe_streams = True
 

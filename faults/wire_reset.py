@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faults.base import Fault, Toxic
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class WireReset(Fault):
 
     kind = "wire_reset"
     colour = "#ae017e"
+    acts = Point.BYTES
+    ends = Point.BYTES
     plane = "toxi"
 
     def toxic(self) -> Toxic:

@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_short
+from faults.proof import AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class WireSlowClose(Fault):
 
     kind = "wire_slow_close"
     colour = "#ec7014"
+    acts = Point.CLOSE
     plane = "toxi"
     probe_closes = True
 
@@ -39,6 +40,10 @@ class WireSlowClose(Fault):
             return outcome.late_by(self.delay)
         waiting = outcome.came is Came.SILENT and outcome.body != b"" and outcome.late
         return waiting and outcome.too_soon_for(self.delay)
+
+    def costs_s(self, answer: Extent) -> float:
+        """Who waits for the end waits for so long."""
+        return self.delay if answer.to_end else 0.0
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The delay must be told from noise."""
