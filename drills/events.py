@@ -299,7 +299,12 @@ class AttemptResult(enum.StrEnum):
 
 
 class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
-    """An attempt ended. `faults` are the ids of every fault that touched it."""
+    """An attempt ended. `faults` are the ids of every fault that touched it.
+
+    connection: the number of the connection that it came on. sent: how many bytes that connection got from the leg's
+    side for it. closes: whether the leg's side ended the connection with it. All None in histories from before they
+    were told.
+    """
 
     attempt: int
     answered_s: float | None
@@ -308,6 +313,9 @@ class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
     result: AttemptResult
     faults: tuple[str, ...]
     detail: str = ""
+    connection: int | None = None
+    sent: int | None = None
+    closes: bool | None = None
 
 
 class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):

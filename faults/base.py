@@ -196,6 +196,18 @@ class Deeds(msgspec.Struct, frozen=True, kw_only=True):
     end: tuple[Deed, ...]
 
 
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an attempt that was under way on a line while a fault of the wire was on.
+
+    sent: bytes that it got from the leg's side. carried: bytes that its connection got for requests that came while the
+    fault was on, up to its end. closed: whether the leg's side ended the connection with it, while the fault was on.
+    """
+
+    sent: int
+    carried: int
+    closed: bool
+
+
 @dataclass(frozen=True)
 class Fault:
     """Base of every fault. Subclasses are frozen dataclasses; their fields are the settings in YAML."""
@@ -303,6 +315,10 @@ class Fault:
     def toxic(self) -> Toxic | None:
         """What a fault of the plane `toxi` asks of Toxiproxy."""
         return None
+
+    def meets(self, passage: Passage) -> bool:
+        """Whether an attempt on its line has met a fault of the plane `toxi`, which sees no requests."""
+        return True
 
     def deeds(self) -> Deeds | None:
         """What a fault of the plane `process` does to the gateway."""

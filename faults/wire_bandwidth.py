@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from faults.base import Fault, Toxic
+from faults.base import Fault, Passage, Toxic
 from faults.proof import AnswerSize, Extent, Point, ProbeOutcome, Unprovable, too_wide
 
 
@@ -31,6 +31,10 @@ class WireBandwidth(Fault):
     def toxic(self) -> Toxic:
         """Limit the rate downstream, in KB/s."""
         return Toxic(type="bandwidth", attributes={"rate": self.kilobytes_per_s})
+
+    def meets(self, passage: Passage) -> bool:
+        """Some of an answer came."""
+        return passage.sent > 0
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The answer is late, and none of it came faster than the line is wide."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from drills.units import Seconds
-from faults.base import Fault, Toxic
+from faults.base import Fault, Passage, Toxic
 from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable
 
 
@@ -40,6 +40,10 @@ class WireLatency(Fault):
         return Toxic(
             type="latency", attributes={"latency": round(self.latency * 1000), "jitter": round(self.jitter * 1000)}
         )
+
+    def meets(self, passage: Passage) -> bool:
+        """Some of an answer came."""
+        return passage.sent > 0
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes, its first byte not before its time; or nothing came yet, and it is not time yet."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from faults.base import Fault, Toxic
+from faults.base import Fault, Passage, Toxic
 from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable
 
 
@@ -33,6 +33,10 @@ class WireLimitData(Fault):
     def toxic(self) -> Toxic:
         """Limit downstream."""
         return Toxic(type="limit_data", attributes={"bytes": self.bytes})
+
+    def meets(self, passage: Passage) -> bool:
+        """Its connection has carried more."""
+        return passage.carried > self.bytes
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The connection ends before the answer does, and not after more than it may carry."""

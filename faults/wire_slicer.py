@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from drills.units import Seconds
-from faults.base import Fault, Toxic
+from faults.base import Fault, Passage, Toxic
 from faults.proof import LATE_BY_S, SMALL_PIECES, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable
 
 _TELLING = 128
@@ -42,6 +42,10 @@ class WireSlicer(Fault):
             type="slicer",
             attributes={"average_size": self.average_size, "size_variation": 0, "delay": round(self.delay * 1e6)},
         )
+
+    def meets(self, passage: Passage) -> bool:
+        """It got more than one piece."""
+        return passage.sent > self.average_size
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes in pieces that are small, as the kernel counted them, or late for their

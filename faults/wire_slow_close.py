@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from drills.units import Seconds
-from faults.base import Fault, Toxic
+from faults.base import Fault, Passage, Toxic
 from faults.proof import AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
 
 
@@ -33,6 +33,10 @@ class WireSlowClose(Fault):
     def toxic(self) -> Toxic:
         """Delay the close downstream, in milliseconds."""
         return Toxic(type="slow_close", attributes={"delay": round(self.delay * 1000)})
+
+    def meets(self, passage: Passage) -> bool:
+        """Its connection ended meanwhile; pooled ones go on."""
+        return passage.closed
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes, and the end of its connection not before its time, or not yet."""
