@@ -50,8 +50,8 @@ def test_what_an_attempt_must_show(fault: Fault, passage: Passage, met: bool) ->
 
 
 def touched(fault: Fault, *, connections: int = 1, **done: int | bool) -> int:
-    """Requests of a story that met the fault: ten are answered while it is on, by connections in turn, and one ends when
-    it has ended.
+    """Requests of a story that met the fault: ten are answered while it is on, by connections in turn, and one spans
+    its end.
     """
     head, *rest = history("ppp[pppppppppp]ppp")
     settings = msgspec.to_builtins(fault)
