@@ -27,6 +27,16 @@ def request_body(model: str, mark: Mark, stream: bool, fields: Mapping[str, str]
     return json.dumps(body).encode()
 
 
+def read_whole(stream: bool, body: bytes) -> str:
+    """The text of a whole answer, as leniently as callers read it. Raises `ValueError` when it is none."""
+    reader = AnswerReader(stream)
+    reader.feed(body)
+    ending = reader.finish()
+    if ending is not Ending.COMPLETE:
+        raise ValueError(f"the answer is {ending}{f': {reader.error}' if reader.error else ''}")
+    return reader.text
+
+
 class _Message(msgspec.Struct):
     content: str | None = None
 

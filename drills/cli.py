@@ -28,6 +28,7 @@ RESULTS = "drill-results"
 EXIT_INVALID = 3
 EXIT_INTERRUPTED = 130
 _LINE_AT_MOST = 2000
+_SIGN = "sign with this Ed25519 key: PEM, or OpenSSH's own format"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -102,12 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, default=Path(RESULTS), help=f"where the run's folder goes (default: {RESULTS})"
     )
+    run.add_argument("--sign", type=Path, metavar="KEY", help=_SIGN)
     run.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="print legs and timeline; touch nothing", allow_abbrev=False)
     _target(plan)
     plan.add_argument("--seed", type=int, default=0, help="seed of the arrivals")
     plan.set_defaults(command=_plan)
+
+    _gate_parser(commands)
 
     validate = commands.add_parser("validate", help="check scenario files", allow_abbrev=False)
     validate.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="path, file name or name of a scenario")
@@ -119,20 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(command=_check)
 
-    report = commands.add_parser("report", help="make the reports of a run from its history", allow_abbrev=False)
-    report.add_argument("folder", type=Path, metavar="DIR", help="folder of a run")
-    report.add_argument(
-        "--format",
-        action="append",
-        metavar="NAME",
-        dest="formats",
-        help="`drill list reports` has the names; may be given several times (default: html)",
-    )
-    report.add_argument(
-        "--out", metavar="FILE", help="where it goes: a file, a folder, or - for the standard output (default: DIR)"
-    )
-    report.set_defaults(command=_report)
-
+    _evidence_parsers(commands)
+    _report_parser(commands)
     _history_parser(commands)
 
     setup = commands.add_parser("setup", help="install what only some drills need", allow_abbrev=False)
@@ -148,6 +140,84 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="print the list as JSON")
     listing.set_defaults(command=_list)
     return parser
+
+
+def _gate_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "is a change of a gateway's config or version worse than what is there now?"
+    gate = commands.add_parser(
+        "gate", help=about, description=f"Drills base and head in turn: {about}", allow_abbrev=False
+    )
+    gate.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which drills (default: those of --set)")
+    gate.add_argument(
+        "--base", type=Path, metavar="FILE|DIR", help="the config as it is now, or results of it (default: none)"
+    )
+    gate.add_argument("--head", type=Path, metavar="FILE", help="the config as it shall be (default: a sample)")
+    gate.add_argument("--gateway", metavar="NAME", default="litellm", help="gateway adapter, or a YAML file (litellm)")
+    gate.add_argument("--model", metavar="NAME", help="model name that callers ask for (default: found in the config)")
+    gate.add_argument("--route", metavar="NAME", help="as in `drill run` (default: rewrite)")
+    for side in ("base", "head"):
+        gate.add_argument(f"--{side}-program", metavar="PATH", help=f"an installed gateway of {side}'s version")
+    gate.add_argument(
+        "--set", choices=("fast", "full"), default="fast", help="the short drills, or all (default: fast)"
+    )
+    gate.add_argument("--budget", metavar="TIME", default="10m", help="what it may take, such as 4m (default: 10m)")
+    gate.add_argument("--pairs", type=int, metavar="N", default=10, help="pairs of runs at first (default: up to 10)")
+    gate.add_argument("--quick", action="store_true", help="run nothing when both configs mean the same")
+    gate.add_argument("--seed", type=int, help="repeat a gate (default: a random one)")
+    gate.add_argument(
+        "--out", type=Path, default=Path(RESULTS), help=f"where the runs' folders go (default: {RESULTS})"
+    )
+    gate.add_argument("--json", action="store_true", help="print the result as JSON, progress to standard error")
+    gate.add_argument("--summary", type=Path, metavar="FILE", help="add the result to a file, as Markdown")
+    gate.add_argument("--annotations", choices=("github",), help="print annotations for a pull request")
+    gate.set_defaults(command=_gate)
+
+
+def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="verify that runs are what was sealed and say what their histories say",
+        description="0: verified. 1: something is not what it was. 3: nothing was sealed, so nothing was verified.",
+        allow_abbrev=False,
+    )
+    verify.add_argument("--key", type=Path, metavar="FILE", help="public key: the runs must be signed with it")
+    verify.add_argument("--head", default="", metavar="HASH", help="a hash that was kept elsewhere: it must be there")
+    verify.add_argument("--json", action="store_true", help="print the findings as JSON")
+    verify.set_defaults(command=_verify)
+
+    seal = commands.add_parser("seal", help="seal runs that are not, or sign those that are", allow_abbrev=False)
+    seal.add_argument("--sign", type=Path, metavar="KEY", help=_SIGN)
+    seal.set_defaults(command=_seal)
+    for parser in (verify, seal):
+        parser.add_argument(
+            "paths", nargs="*", type=Path, metavar="DIR", help=f"a folder of runs, or of one run (default: {RESULTS})"
+        )
+
+
+def _report_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser(
+        "report", help="make the reports of a run from its history, or of a quarter", allow_abbrev=False
+    )
+    report.add_argument("folder", type=Path, metavar="DIR", nargs="?", help="folder of a run; none with --quarter")
+    report.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        dest="formats",
+        help="`drill list reports` has the names; may be given several times (default: html; of a quarter html,md)",
+    )
+    report.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where it goes: a file, a folder, or - for the standard output (default: DIR; of a quarter --runs)",
+    )
+    of = report.add_argument_group("of a quarter")
+    of.add_argument("--quarter", metavar="2026Q4", help="report on all runs of a quarter; html, md, json, pdf")
+    of.add_argument("--runs", type=Path, metavar="DIR", help=f"where the runs are (default: {RESULTS})")
+    of.add_argument("--plan", type=Path, metavar="FILE", help="people, targets, money: see docs/quarterly.md")
+    of.add_argument("--findings", type=Path, metavar="FILE", help="the register of findings that people keep")
+    of.add_argument("--update-findings", action="store_true", help="append new findings to the register")
+    report.set_defaults(command=_report)
 
 
 def _history_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -207,12 +277,16 @@ def _target(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from drills import screen as screens  # noqa: PLC0415  heavy, and only for this command
+    from drills.evidence import sealed_line, signer_of  # noqa: PLC0415
     from drills.prepare import job_of  # noqa: PLC0415
+
+    signer = signer_of(args.sign)
 
     out: TextIO = sys.stderr if args.json else sys.stdout
     with screens.make(out) as screen:
         job = job_of(args, screen.say, secrets.token_hex(16))
         result = _run_job(job, screen)
+        sealed = sealed_line(job.folder, signer)
         _keep(job, screen)
     if args.json:
         from drills.result import encode  # noqa: PLC0415
@@ -220,6 +294,7 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(encode(result).decode())
     else:
         _print_summary(result, job.folder, out)
+    _show(sealed, out)
     return result.exit_code
 
 
@@ -258,6 +333,28 @@ def _print_summary(result: Result, folder: Path, out: TextIO) -> None:
         console.print(line.text, style=line.style or None, markup=False, highlight=False)
 
 
+def _gate(args: argparse.Namespace) -> int:
+    from drills.gate.command import gate  # noqa: PLC0415
+    from drills.gate.result import encode  # noqa: PLC0415
+    from reports import gate as report  # noqa: PLC0415
+
+    if args.summary is not None and not args.summary.absolute().parent.is_dir():
+        raise UsageProblem(f"--summary {args.summary}: no such folder: {args.summary.parent}")
+    result = gate(args, lambda line: _show(line, sys.stderr))
+    if args.summary is not None:
+        with args.summary.open("ab") as file:
+            file.write(report.markdown(result))
+    if args.json:
+        sys.stdout.write(encode(result).decode())
+    else:
+        _show(report.text(result), sys.stdout)
+    if args.annotations:
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        # The annotations are no part of the JSON, and GitHub reads them wherever a step prints them.
+        print("\n".join(report.github(result, root)), file=sys.stderr if args.json else sys.stdout)
+    return result.exit_code
+
+
 def _plan(args: argparse.Namespace) -> int:
     from drills.prepare import plan_text  # noqa: PLC0415
 
@@ -290,10 +387,55 @@ def _check(args: argparse.Namespace) -> int:
     return result.exit_code
 
 
+def _verify(args: argparse.Namespace) -> int:
+    from drills import evidence  # noqa: PLC0415
+
+    paths = args.paths or [Path(RESULTS)]
+    code, text = evidence.verify_text(paths, args.key, args.head, as_json=args.json)
+    _show(text, sys.stdout, as_json=args.json)
+    return code
+
+
+def _seal(args: argparse.Namespace) -> int:
+    from drills import evidence  # noqa: PLC0415
+
+    _show(evidence.seal_text(args.paths or [Path(RESULTS)], args.sign), sys.stdout)
+    return 0
+
+
 def _report(args: argparse.Namespace) -> int:
     from drills import reporting  # noqa: PLC0415
 
+    if args.quarter is not None:
+        return _report_quarter(args)
+    given = [
+        f"--{name.replace('_', '-')}" for name in ("runs", "plan", "findings", "update_findings") if getattr(args, name)
+    ]
+    if given:
+        raise UsageProblem(f"{', '.join(given)}: only with --quarter")
+    if args.folder is None:
+        raise UsageProblem(
+            "name the folder of a run, or a quarter: `drill report DIR`, `drill report --quarter 2026Q4`"
+        )
     reporting.make(args.folder, args.formats or ["html"], args.out, lambda line: _show(line, sys.stderr))
+    return 0
+
+
+def _report_quarter(args: argparse.Namespace) -> int:
+    from drills.quarter import command  # noqa: PLC0415
+
+    if args.folder is not None:
+        raise UsageProblem(f"{args.folder}: a quarter takes no run; --runs DIR says where they are")
+    asked = command.Asked(
+        quarter=args.quarter,
+        runs=args.runs or Path(RESULTS),
+        plan=args.plan,
+        findings=args.findings,
+        update=args.update_findings,
+        formats=args.formats or (),
+        out=None if args.out is None else Path(args.out),
+    )
+    command.make(asked, lambda line: _show(line, sys.stderr))
     return 0
 
 

@@ -25,7 +25,7 @@ from drills.events import ArrivalDone, Ending
 from drills.gateways.base import Entrance
 from drills.ground import OUTSIDE, Ground
 from drills.lookup import Lookup
-from drills.marks import Mark, Reading, read_answer
+from drills.marks import Mark, Reading, read_answer, read_unsigned
 from drills.providers.base import ProbeRequest
 from drills.trust import certificate_of, trusting
 from drills.wires import pool
@@ -106,7 +106,7 @@ class Callers:
         self._model, self._fields = model, entrance.request_fields
         self._url = entrance.base_url + entrance.chat_path
         self._claim_header, self._claims = entrance.claim_header, entrance.claims
-        self._done_mark = entrance.done_mark
+        self._done_mark, self._unsigned = entrance.done_mark, entrance.unsigned
         self._headers = {"content-type": "application/json", **dict(entrance.request_headers)}
         self._lanes: list[httpx.AsyncClient] = []
         self._idle: list[httpx.AsyncClient] = []
@@ -179,7 +179,9 @@ class Callers:
         done_s = self.clock.now_s()
         text = exchange.reader.text
         success = exchange.status is not None and 200 <= exchange.status < 300
-        reading: Reading | None = read_answer(text, mark) if success else None
+        reading: Reading | None = None
+        if success:
+            reading = read_unsigned(text, self._unsigned) if self._unsigned else read_answer(text, mark)
         said = detail or exchange.reader.error or exchange.error_body.decode(errors="replace")
         return ArrivalDone(
             seq=seq,

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
-from drills.history import HISTORY_FILE, read
+from drills.findings import Finding
 from drills.kept import RESULT_FILE
 from drills.problems import UsageProblem
-from drills.result import Result, decode, encode
-from drills.verdict import Judged, judged
-from reports.base import formats
-
-SCENARIO_FILE = "scenario.yaml"
+from drills.recomputing import judged_in, kept_reports, of_reports, of_result
+from drills.result import Result, encode
+from drills.verdict import Judged
 
 
 def make_folder(out: Path, scenario: str, gateway: str) -> Path:
@@ -52,17 +47,9 @@ def finish(folder: Path) -> Result:
     """Judge a finished run from its history and write `result.json` and the reports, each in one step."""
     run = judged_in(folder)
     write_whole(folder / RESULT_FILE, encode(run.result))
-    for report in formats().values():
-        if report.kept:
-            write_whole(folder / report.file, report.render(run))
+    for report in kept_reports():
+        write_whole(folder / report.file, report.render(run))
     return run.result
-
-
-def judged_in(folder: Path) -> Judged:
-    """The run in a folder, judged from its history alone. Raises `UsageProblem` when the folder holds no run."""
-    if not folder.is_dir():
-        raise UsageProblem(f"{folder}: no such folder")
-    return judged(read(folder / HISTORY_FILE), str(folder / HISTORY_FILE))
 
 
 def recheck(folder: Path) -> tuple[Result, bool, str]:
@@ -73,45 +60,30 @@ def recheck(folder: Path) -> tuple[Result, bool, str]:
     run = judged_in(folder)
     if wrong := disagreement(folder, run):
         return run.result, False, wrong
-    differing = _other_reports(folder, run)
+    differing = of_reports(folder, run, kept_reports())
     if differing:
-        return run.result, False, _disagree(folder, differing)
+        return run.result, False, _disagree(folder, [_named(one) for one in differing])
     return run.result, True, ""
 
 
 def disagreement(folder: Path, run: Judged) -> str:
     """Why `result.json` and the scenario do not belong to the history beside them; empty when they do."""
-    written = folder / RESULT_FILE
-    try:
-        stored = decode(written.read_bytes())
-    except FileNotFoundError:
-        return f"{written}: missing; the run was killed before it was judged"
-    except (OSError, msgspec.MsgspecError) as error:
-        return f"{written}: cannot be read: {error}"
-    again = decode(encode(run.result))
-    differing = [name for name in Result.__struct_fields__ if getattr(stored, name) != getattr(again, name)]
-    scenario = folder / SCENARIO_FILE
-    if hashlib.sha256(scenario.read_bytes() if scenario.is_file() else b"").hexdigest() != run.result.scenario.sha256:
-        differing.append(f"{SCENARIO_FILE} (not the scenario that was run)")
-    return _disagree(folder, differing) if differing else ""
+    found = of_result(folder, run)
+    for one in found:
+        if one.file == RESULT_FILE and not one.where:
+            return f"{folder / RESULT_FILE}: {one.what}"
+    return _disagree(folder, [_named(one) for one in found]) if found else ""
+
+
+def _named(finding: Finding) -> str:
+    """In few words, what does not agree: a field of the result, or a file."""
+    if finding.file == RESULT_FILE:
+        return finding.where.split(".")[0].split("[")[0]
+    return f"{finding.file} ({finding.what})"
 
 
 def _disagree(folder: Path, differing: list[str]) -> str:
-    return f"{folder}: the files do not agree with the history in: {', '.join(differing)}"
-
-
-def _other_reports(folder: Path, run: Judged) -> list[str]:
-    """The reports beside a history that are not what it says."""
-    found = []
-    for report in formats().values():
-        path = folder / report.file
-        if not report.kept:
-            continue
-        if not path.is_file():
-            found.append(f"{report.file} (missing)")
-        elif path.read_bytes() != report.render(run):
-            found.append(f"{report.file} (not the report of this history)")
-    return found
+    return f"{folder}: the files do not agree with the history in: {', '.join(dict.fromkeys(differing))}"
 
 
 def write_whole(path: Path, data: bytes) -> None:

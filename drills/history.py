@@ -5,6 +5,7 @@ A line that a crash cut short is the only one that may be unreadable; everything
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -61,10 +62,16 @@ def read(path: Path) -> tuple[AnyEvent, ...]:
 
     An unreadable last line is what a crash leaves and is skipped; any other unreadable line is a problem.
     """
+    return load(path)[0]
+
+
+def load(path: Path) -> tuple[tuple[AnyEvent, ...], str]:
+    """The same, with the SHA-256 of the very bytes that were read."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        data = path.read_bytes()
     except OSError as error:
         raise UsageProblem(f"{path}: cannot read the history: {error.strerror}") from error
+    lines = data.split(b"\n")
     decoder = msgspec.json.Decoder(AnyEvent)
     events: list[AnyEvent] = []
     for number, line in enumerate(lines, start=1):
@@ -72,12 +79,12 @@ def read(path: Path) -> tuple[AnyEvent, ...]:
             continue
         try:
             events.append(decoder.decode(line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if number == len(lines):
                 break
             place = Place(str(path), number, 1)
             raise UsageProblem(Problem(f"not an event of a drill's history: {error}", place)) from error
-    return tuple(events)
+    return tuple(events), hashlib.sha256(data).hexdigest()
 
 
 def header(events: Sequence[AnyEvent], source: str) -> RunStarted:

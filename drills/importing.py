@@ -2,12 +2,14 @@
 
 What comes from elsewhere is hostile. Of a ZIP only the contents of files are used: where they go is decided here, by
 plain names in a new folder of each run, so no path of theirs leads anywhere. Links are left out, and sizes are limited
-by what really comes. A history must be one, and is judged again.
+by what really comes. A history must be one, and is judged again. A run that comes with a seal must be what was sealed;
+every one is sealed anew where it comes to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -24,11 +26,15 @@ from typing import IO
 
 import msgspec
 
+from drills import chain
+from drills.canonical import sha256
 from drills.files import finish, folder_name, new_folder, recheck
 from drills.history import HISTORY_FILE
 from drills.index import runs
 from drills.kept import RESULT_FILE, head
+from drills.manifest import HALF_FILE, MANIFEST_FILE, SIGNATURE_FILE, Origin, Sealer, changes, damage, decode
 from drills.problems import UsageProblem
+from drills.sealing import seal
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _OURS = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]{1,120}")
@@ -108,6 +114,8 @@ def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
         if same := _known(root, folder, first.started_at):
             return "known", [f"{run.place}: already there as {same}"]
         said = [f"{run.place}: left out {one}" for one in run.left_out]
+        origin, dropped = _unsealed(folder)
+        said += [f"{run.place}: left out {one}: it was not there when the run was sealed" for one in dropped]
         try:
             if not (folder / RESULT_FILE).exists():
                 finish(folder)
@@ -118,9 +126,61 @@ def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
             raise _Refused(f"{what}{error}".replace(f"{folder}/", "")) from error
         if not agrees:
             said.append(f"{run.place}: note: {why.replace(f'{folder}/', '').replace(str(folder), 'it')}")
-        there = new_folder(root, run.name if _OURS.fullmatch(run.name) else named)
+        name = run.name if _OURS.fullmatch(run.name) else named
+        link = chain.read(root).sealed(name)
+        back = link is not None and link.line.sha256 == origin.sha256 and not (root / name).exists()
+        if back:
+            _put_back(folder, origin)
+        there = new_folder(root, name if back else _unused(root, name))
         os.replace(folder, there)  # noqa: PTH105  onto the empty folder that was made for it: whole or not at all
+    if back:
+        return "new", [*said, f"{run.place}: back in its place as {there.name}, as it was sealed here"]
+    try:
+        seal(there, Sealer.IMPORT, imported=origin)
+    except OSError as error:
+        said.append(f"{run.place}: note: not sealed: {error.strerror or error}; `drill seal` does it later")
     return "new", [*said, f"{run.place}: imported as {there.name}"]
+
+
+def _unsealed(folder: Path) -> tuple[Origin, tuple[str, ...]]:
+    """Verify the seal that a run comes with, and put it aside for the one that it gets here; and the files that are not
+    part of it, which are dropped. Raises `_Refused` when a file is not what was sealed.
+    """
+    (folder / HALF_FILE).unlink(missing_ok=True)
+    manifest = folder / MANIFEST_FILE
+    if not manifest.is_file():
+        (folder / SIGNATURE_FILE).unlink(missing_ok=True)
+        return Origin(), ()
+    data = manifest.read_bytes()
+    if wrong := damage(data):
+        raise _Refused(f"{MANIFEST_FILE}: {wrong}")
+    sealed = decode(data)
+    wrong_files, extra = changes(folder, sealed.files)
+    if wrong_files:
+        raise _Refused("; ".join(map(str, wrong_files)))
+    for name in extra:
+        (folder / name).unlink()
+    number = next(n for n in itertools.count(1) if not (folder / f"imported-{n}.{MANIFEST_FILE}").exists())
+    aside = manifest.rename(folder / f"imported-{number}.{MANIFEST_FILE}")
+    if (folder / SIGNATURE_FILE).exists():
+        (folder / SIGNATURE_FILE).rename(folder / f"imported-{number}.{SIGNATURE_FILE}")
+    return Origin(run=sealed.run, manifest=aside.name, sha256=sha256(data)), extra
+
+
+def _put_back(folder: Path, origin: Origin) -> None:
+    """A run that this very chain sealed, and that somebody removed: its seal is good as it is."""
+    aside = folder / origin.manifest
+    signature = aside.with_name(aside.name.replace(MANIFEST_FILE, SIGNATURE_FILE))
+    if signature.exists():
+        signature.rename(folder / SIGNATURE_FILE)
+    aside.rename(folder / MANIFEST_FILE)
+
+
+def _unused(root: Path, name: str) -> str:
+    """A name that the chain has for no other run: one that was removed by hand keeps its own."""
+    known = chain.read(root)
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(one for one in names if known.sealed(one) is None)
 
 
 def _known(root: Path, folder: Path, started_at: str) -> str:

@@ -76,7 +76,11 @@ def read(folder: Path) -> Kept:
 def head(folder: Path) -> RunStarted:
     """The first event of a run. Raises `OSError` or `msgspec.MsgspecError` when there is none."""
     with (folder / HISTORY_FILE).open("rb") as file:
-        first = msgspec.json.decode(file.readline(_LONGEST_HEADER_BYTES), type=AnyEvent)
+        line = file.readline(_LONGEST_HEADER_BYTES)
+    try:
+        first = msgspec.json.decode(line, type=AnyEvent)
+    except UnicodeDecodeError as error:  # which the library lets through
+        raise msgspec.DecodeError(str(error)) from error
     if not isinstance(first, RunStarted):
         raise msgspec.ValidationError("it does not begin with run_started")
     return first

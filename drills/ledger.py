@@ -99,8 +99,12 @@ class FaultRecord:
 
     @property
     def effective_s(self) -> float | None:
-        """From when every connection met it."""
-        return self.effective.at_s if self.effective else None
+        """From when every connection met it. One on the gateway itself counts from when it was told: whom it turned
+        away while it shut down, the fault turned away.
+        """
+        if self.effective is None:
+            return None
+        return self.effective.began_s if self.plan.plane == "process" else self.effective.at_s
 
     @property
     def cleared_s(self) -> float | None:

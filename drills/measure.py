@@ -198,9 +198,9 @@ def _plane(ledger: Ledger) -> PlanePart:
     models = [p for p in ledger.probes if p.via is not Via.GATEWAY and not p.identity]
     probes = [p for p in models if not p.error and p.done_s <= start_s]
     whole, tokens = [], []
-    for leg in ledger.header.legs:
+    for leg in dict.fromkeys(p.leg for p in probes):
         for stream in (False, True):
-            mine = [p for p in probes if p.leg == leg.name and p.stream is stream]
+            mine = [p for p in probes if p.leg == leg and p.stream is stream]
             straight = [p for p in mine if p.via is Via.DIRECT]
             through = [p for p in mine if p.via is Via.PLANE]
             for one, other in zip(straight, through, strict=False):

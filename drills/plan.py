@@ -49,13 +49,22 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def make(scenario: Scenario, legs: Sequence[Leg], seed: int, nonce: str, without_faults: bool = False) -> Plan:
+def make(
+    scenario: Scenario,
+    legs: Sequence[Leg],
+    seed: int,
+    nonce: str,
+    without_faults: bool = False,
+    *,
+    hopeless: bool = False,
+) -> Plan:
     """The plan of a scenario on these legs.
 
     nonce: secret of the run, from which the unguessable ids are derived. without_faults: the null drill, which
-    keeps everything but the faults. Raises `UsageProblem` for selectors that make no sense with these legs.
+    keeps everything but the faults. hopeless: a phase may take every leg away. Raises `UsageProblem` for selectors that
+    make no sense with these legs.
     """
-    resolved = resolve(scenario, legs)
+    resolved = resolve(scenario, legs, hopeless=hopeless)
     targets = {use.id: hit for use, hit in resolved}
     faults = () if without_faults else tuple(_faults(scenario, targets))
     phases = tuple(_phases(scenario, legs, without_faults))

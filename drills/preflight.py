@@ -7,15 +7,20 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from drills import providers
-from drills.address import Address
+from drills.address import Address, Dress
+from drills.chat import read_whole
 from drills.client import Callers, Prober, Sent, clean
 from drills.clock import Clock
 from drills.events import Ending, Probe, Via
 from drills.legs import Leg
-from drills.marks import Mark, Shape, read_answer
+from drills.marks import Mark, Shape, read_answer, read_unsigned
 
 PAIRS = 5
 """Requests direct and through the plane, for each leg and kind, from which the plane's own latency is computed."""
+ROUNDS = 2
+"""Probes of each kind of a leg that is real, before the timeline."""
+YARDSTICK = Leg(name="yardstick", role=None, provider="openai", vendor="drill", model="yardstick", cloud="drill")
+"""A simulated leg that nobody calls but the drill: what the plane adds is measured on it where all legs are real."""
 PROBE_WITHIN_S = 10.0
 _GATEWAY_PROBES = 4
 
@@ -50,6 +55,21 @@ async def check_legs(
     await asyncio.gather(*(one_leg(leg) for leg in legs))
 
 
+async def check_entrances(
+    prober: Prober,
+    legs: Sequence[Leg],
+    plane: Mapping[str, Address],
+    dress: Mapping[str, Dress],
+    emit: Emit,
+    *,
+    rounds: int,
+) -> None:
+    """Probe legs that no simulated provider answers, through the plane only: each request may cost money."""
+    for leg in legs:
+        for number in range(2 * rounds):
+            emit(await _probe(prober, leg, Via.PLANE, plane[leg.name], number % 2 == 1, dress[leg.name]))
+
+
 async def check_identity(
     prober: Prober,
     legs: Sequence[Leg],
@@ -69,14 +89,18 @@ async def check_identity(
     await asyncio.gather(*(one_leg(leg) for leg in legs))
 
 
-async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool) -> Probe:
+async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool, dress: Dress | None = None) -> Probe:
     provider = providers.get(leg.provider)
     mark = new_mark()
-    sent = await prober.send(to, provider.probe(leg.model, mark.prompt(), stream))
+    request = provider.probe(leg.model, mark.prompt(), stream)
+    sent = await prober.send(to, dress.on(request) if dress is not None else request)
     error = _refusal(sent)
     if not error:
         try:
-            reading = read_answer(provider.read(stream, sent.body), mark)
+            if dress is not None:
+                reading = read_unsigned(read_whole(stream, sent.body), leg.name)
+            else:
+                reading = read_answer(provider.read(stream, sent.body), mark)
         except ValueError as problem:
             error = clean(str(problem))
         else:
@@ -128,6 +152,8 @@ async def check_gateway(
     for number in numbers:
         mark, stream, sent_s = new_mark(), number % 2 == 1, clock.now_s()
         done = await callers.call(-1 - number, mark, stream, sent_s, PROBE_WITHIN_S * 2)
+        if done.ending is Ending.CANCELLED:
+            raise asyncio.CancelledError  # the drill is stopped: that says nothing about the gateway
         good = done.ending is Ending.COMPLETE and done.shape is Shape.WHOLE
         shape = f", answer {done.shape}" if done.shape else ""
         emit(

@@ -49,10 +49,11 @@ def _prepared(args: argparse.Namespace, scenario: Scenario, seed: int, nonce: st
     route = routing.get(args.route or (Route.FIXED if isinstance(gateway, RunsAlready) else Route.REWRITE))
     found = gateway.discover(args.config, args.model)
     without_faults = getattr(args, "no_faults", False)
-    targets = () if without_faults else resolve(scenario, found.legs)
+    hopeless = getattr(args, "hopeless", False)
+    targets = () if without_faults else resolve(scenario, found.legs, hopeless=hopeless)
     if problems := list(route.problems(Planned(gateway, found, targets))):
         raise UsageProblem(problems)
-    plan = make(scenario, found.legs, seed, nonce, without_faults)
+    plan = make(scenario, found.legs, seed, nonce, without_faults, hopeless=hopeless)
     if isinstance(gateway, MakesCalls):
         plan = replace(plan, arrivals=(), warnings=())  # nobody sends it requests
     return Prepared(scenario, gateway, route, found, plan)

@@ -21,11 +21,12 @@ import msgspec
 from drills import providers
 from drills.address import Reach
 from drills.answersize import PROBE_SHARE, extent, words_of_probe
+from drills.chat import read_whole
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
-from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer
+from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer, read_unsigned
 from faults.base import Fault, Lookups, kinds
 from faults.beside import Beside, added_s, judge
 from faults.proof import Came, Extent, ProbeOutcome
@@ -104,7 +105,7 @@ class Prover:
         self._legs = {leg.name: leg for leg in legs}
         self._addresses = reach.addresses
         self._identity = reach.addresses | reach.identity
-        self._names = reach.names
+        self._names, self._dress = reach.names, reach.dress
         self._clock = clock
         self._emit = emit
         self._secret = secret
@@ -248,6 +249,8 @@ class Prover:
         request = provider.probe(self._legs[leg].model, mark.prompt(), stream)
         if way.identity:
             request = providers.identity(self._legs[leg].provider).identity_probe(mark.prompt())
+        if leg in self._dress:
+            request = self._dress[leg].on(request)
         name = self._names[leg] if way.by_name else ""
         to = (self._identity if way.identity else self._addresses)[leg]
         if way.plain:
@@ -268,7 +271,10 @@ class Prover:
             if way.identity:
                 providers.identity(self._legs[leg].provider).read_token(outcome.body)
                 return None
-            reading = read_answer(providers.get(self._legs[leg].provider).read(way.stream, outcome.body), mark)
+            if leg in self._dress:
+                reading = read_unsigned(read_whole(way.stream, outcome.body), leg)
+            else:
+                reading = read_answer(providers.get(self._legs[leg].provider).read(way.stream, outcome.body), mark)
         except ValueError as problem:
             return None, str(problem)[:200]
         if reading.shape is Shape.WHOLE and reading.legs == (leg,):

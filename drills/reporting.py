@@ -6,8 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drills.files import disagreement, judged_in, write_whole
+from drills.canonical import sha256
+from drills.files import disagreement, write_whole
+from drills.manifest import MANIFEST_FILE, damage, decode
 from drills.problems import UsageProblem
+from drills.recomputing import judged_in
 from reports.base import Format, get
 
 
@@ -20,6 +23,7 @@ def make(folder: Path, names: Sequence[str], out: str | None, say: Callable[[str
     paths = _paths(wanted, folder, out)
     run = judged_in(folder)
     written = [report.render(run) for report in wanted]
+    _spare_sealed(paths, written)
     if wrong := disagreement(folder, run):
         say(f"drill: {wrong}; the report is made from the history alone")
     if not paths:
@@ -27,6 +31,17 @@ def make(folder: Path, names: Sequence[str], out: str | None, say: Callable[[str
     for path, data in zip(paths, written, strict=False):
         write_whole(path, data)
         say(str(path))
+
+
+def _spare_sealed(paths: Sequence[Path], written: Sequence[bytes]) -> None:
+    """Raises `UsageProblem` when a report would take the place of one that a run sealed, and is another."""
+    for path, data in zip(paths, written, strict=False):
+        manifest = path.parent / MANIFEST_FILE
+        if not manifest.is_file() or damage(manifest.read_bytes()):
+            continue
+        sealed = {one.name: one.sha256 for one in decode(manifest.read_bytes()).files}
+        if sealed.get(path.name, sha256(data)) != sha256(data):
+            raise UsageProblem(f"{path}: it is sealed, and would change; --out writes it elsewhere")
 
 
 def _paths(wanted: Sequence[Format], folder: Path, out: str | None) -> list[Path]:

@@ -308,7 +308,9 @@ class CheckPart(_Part, frozen=True, kw_only=True):
 
 
 class Result(_Part, frozen=True, kw_only=True):
-    """The whole result."""
+    """The whole result. history_sha256: of the history file from which all of it was computed; empty when it was
+    computed from no file, or by a version that did not say it.
+    """
 
     schema: str
     tool_version: str
@@ -339,6 +341,7 @@ class Result(_Part, frozen=True, kw_only=True):
     hosts_tried: tuple[HostPart, ...] = ()
     inferred: InferredPart | None = None
     health: HealthPart | None = None
+    history_sha256: str = ""
 
 
 _UNSEEN = re.compile(
@@ -349,11 +352,19 @@ _UNSEEN = re.compile(
 
 
 def encode(result: Result) -> bytes:
-    """`result.json`, with a line end. Every character that nobody sees is written as an escape."""
-    text = (msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n").decode()
+    """`result.json`, with a line end."""
+    return readable(result)
+
+
+def readable(data: msgspec.Struct) -> bytes:
+    """JSON in lines, with a line end. Every character that nobody sees is written as an escape."""
+    text = (msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n").decode()
     return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text).encode()
 
 
 def decode(data: bytes) -> Result:
     """A result out of its file. Raises `msgspec.DecodeError`."""
-    return msgspec.json.decode(data, type=Result)
+    try:
+        return msgspec.json.decode(data, type=Result)
+    except UnicodeDecodeError as error:  # which the library lets through
+        raise msgspec.DecodeError(str(error)) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from drills.kept import UNFINISHED, Kept, is_run
 from drills.problems import UsageProblem
+from drills.sealing import bury
 
 _DAYS = {"d": 1, "w": 7, "y": 366}
 _RULE = re.compile(r"(\d{1,6})(d|w|y)?")
@@ -80,12 +81,15 @@ def _time(text: str) -> datetime | None:
 
 
 def remove(root: Path, runs: Iterable[Kept]) -> int:
-    """Remove the folders of these runs, each in one step as far as anybody can see; how many there were.
+    """Remove the folders of these runs, each in one step as far as anybody can see; how many there were. The chain
+    says before it that those that were sealed go on purpose.
 
     Also removes what an earlier removal left when it was killed.
     """
     count = 0
-    for run in runs:
+    going = [run for run in runs if is_run(root / run.name)]
+    bury(root, going)
+    for run in going:
         folder = root / run.name
         if is_run(folder):
             os.rename(folder, root / f"{TRASH}{secrets.token_hex(8)}")  # noqa: PTH104  the atomic step is the point

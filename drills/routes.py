@@ -18,3 +18,5 @@ class Route(enum.StrEnum):
     """
     FIXED = "fixed"
     """A gateway that runs already, its upstreams set to the planes, on ports that its legs file says. Plain HTTP."""
+    FRONT = "front"
+    """A gateway that runs already, and behind which nothing is seen: the planes stand between its callers and it."""

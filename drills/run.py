@@ -23,6 +23,7 @@ import msgspec
 
 from drills import __version__
 from drills.address import Address
+from drills.build import BUILD, build
 from drills.children import Child, ChildLostError
 from drills.client import Prober, clean
 from drills.clock import Clock
@@ -45,11 +46,12 @@ from drills.gateways.base import Discovery, Entrance, Gateway, Launch, MakesCall
 from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
+from drills.legs import Leg
 from drills.plan import Plan
 from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs, shared_hosts
 from drills.planeurls import plane_urls
 from drills.ports import lasting_port
-from drills.preflight import PAIRS, PROBE_WITHIN_S, check_identity, check_legs
+from drills.preflight import PAIRS, PROBE_WITHIN_S, ROUNDS, YARDSTICK, check_entrances, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
 from drills.routing.base import RouteKind, Scene, Way
@@ -192,6 +194,7 @@ class _Run:
             upstreams=job.upstreams,
             health=job.application.health_url if job.application is not None else "",
             environment={
+                BUILD: build(),
                 "python": platform.python_version(),
                 "system": f"{platform.system()} {platform.release()}",
                 "cpus": str(os.cpu_count()),
@@ -213,7 +216,9 @@ class _Run:
         way = job.route.begin(scene)
         ground = await stack.enter_async_context(way.ground())
         self._say("starting the simulated providers and the fault plane")
-        direct = await stack.enter_async_context(self._simulator(ground))
+        real = await stack.enter_async_context(way.behind())
+        simulated = [leg for leg in job.found.legs if leg.name not in real] or [YARDSTICK]
+        direct = await stack.enter_async_context(self._simulator(simulated, ground)) | dict(real)
         planes, ports = await self._start_planes(stack, way, direct, secret, ground)
         gateway = GatewayPlane(clock, self.emit)
         if any(fault.plane == "process" for fault in job.plan.faults):
@@ -235,7 +240,9 @@ class _Run:
             probes.append(probe)
             self.emit(probe)
 
-        await check_legs(prober, job.found.legs, straight, reach.addresses, keep, pairs=PAIRS)
+        entrances = [leg for leg in job.found.legs if leg.name in real]
+        await check_legs(prober, simulated, straight, reach.addresses, keep, pairs=PAIRS)
+        await check_entrances(prober, entrances, reach.addresses, reach.dress, keep, rounds=ROUNDS)
         of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
         signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
         await check_identity(prober, signed_in, straight, reach.addresses | reach.identity, keep, pairs=PAIRS)
@@ -251,7 +258,8 @@ class _Run:
         losses = [way.lost, *(one.lost for one in planes.values())]
         await self._timeline(planes, driver, prover, losses)
         if not any(lost.is_set() for lost in losses):
-            await check_legs(prober, job.found.legs, straight, reach.addresses, self.emit, pairs=1)
+            await check_legs(prober, simulated, straight, reach.addresses, self.emit, pairs=1)
+            await check_entrances(prober, entrances, reach.addresses, reach.dress, self.emit, rounds=1)
             await check_identity(prober, signed_in, straight, reach.addresses | reach.identity, self.emit, pairs=1)
 
     async def _start_planes(
@@ -266,7 +274,9 @@ class _Run:
             seed=job.seed,
             probes=secret,
             salt=secrets.token_hex(32) if job.application is not None else "",
-            legs=plane_legs(job.found.legs, direct, certificates, stands, wired),
+            legs=plane_legs(
+                [leg for leg in (*job.found.legs, YARDSTICK) if leg.name in direct], direct, certificates, stands, wired
+            ),
             shared=shared_hosts(way.shared(), certificates, stands),
         )
         plane = await MitmPlane.begin(spec, clock, self.emit, ground)
@@ -279,10 +289,10 @@ class _Run:
         return {"mitm": plane, "toxi": toxi}, plane.ports | toxi.ports
 
     @contextlib.asynccontextmanager
-    async def _simulator(self, ground: Ground) -> AsyncIterator[dict[str, int]]:
+    async def _simulator(self, legs: Sequence[Leg], ground: Ground) -> AsyncIterator[dict[str, int]]:
         timing = self._job.scenario.providers
         spec = SimulatorSpec(
-            legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in self._job.found.legs),
+            legs=tuple(SimulatedLeg(name=leg.name, provider=leg.provider) for leg in legs),
             first_token_s=timing.first_token_s,
             tokens_per_s=timing.tokens_per_s,
             token_lifetime_s=int(timing.token_lifetime_s),

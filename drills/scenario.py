@@ -445,9 +445,14 @@ class Found(NamedTuple):
     source: Traversable
 
 
-def shipped() -> list[str]:
-    """The bare names of the scenarios that come with the tool, in alphabetical order."""
-    names = [entry.name for entry in _shelf().iterdir()]
+FAST = "fast"
+"""The set of short scenarios for a gate, and the folder in which they are."""
+
+
+def shipped(folder: str = "") -> list[str]:
+    """The names of the scenarios that come with the tool, in alphabetical order; those of a folder begin with it."""
+    shelf = _shelf() / folder if folder else _shelf()
+    names = [f"{folder}/{entry.name}" if folder else entry.name for entry in shelf.iterdir()]
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
@@ -468,7 +473,7 @@ def find(name: str) -> Found:
             if name and _holds_a_file(path):
                 return Found(str(path), path)
     bare = name.removesuffix(".yaml")
-    if bare in shipped():
+    if bare in shipped() or bare in shipped(FAST):
         return Found(f"scenarios/{bare}.yaml", _shelf() / f"{bare}.yaml")
     if name and os.path.isdir(name):  # noqa: PTH112 - never raises, whatever the name
         raise UsageProblem(Problem("this is a directory; name one file", Place(name)))

@@ -17,12 +17,12 @@ from faults.base import Connections
 Targets = tuple[tuple[FaultUse, tuple[Leg, ...]], ...]
 
 
-def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
+def resolve(scenario: Scenario, legs: Sequence[Leg], *, hopeless: bool = False) -> Targets:
     """Every fault of the scenario, in the order in which they begin, with the legs that it hits (at least one).
 
     A fault of the identity service hits those of the selected legs that have one. Raises `UsageProblem` when a selector
     matches no leg, or only legs that no fallback leads to or that have no such service, and when a phase takes every
-    leg away although a switchover is expected.
+    leg away although a switchover is expected; unless it may be `hopeless`: then that is what the drill shall show.
     """
     targets = tuple((use, _hit(use, legs)) for use in scenario.faults)
     problems = [
@@ -33,7 +33,7 @@ def resolve(scenario: Scenario, legs: Sequence[Leg]) -> Targets:
     ]
     problems += _hidden_connects(targets)
     problems += _until_problems(scenario, legs)
-    if not problems and scenario.expect.switchover is not None:
+    if not problems and not hopeless and scenario.expect.switchover is not None:
         problems = list(dict.fromkeys(_nothing_left(scenario, {use.id: hit for use, hit in targets}, legs)))
     if problems:
         raise UsageProblem(problems)

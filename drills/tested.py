@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drills import gateways
-from drills.gateways import command, program, running
+from drills.gateways import command, front, program, running
 from drills.gateways.base import Gateway, RunsAlready
 from drills.problems import Problem, UsageProblem
 from drills.routes import Route
@@ -25,14 +25,19 @@ def gateway_of(name: str) -> Gateway:
 
 def choose(args: argparse.Namespace, scenario: Scenario) -> Gateway | RunsAlready:
     """What `drill run` and `drill plan` are asked to test. Raises `UsageProblem` for words that do not go together."""
+    name = args.gateway or scenario.gateway
+    if args.route == Route.FRONT and (args.program is not None or not running.is_url(name)):
+        raise UsageProblem(f"--route {args.route} is for a gateway that runs already: --gateway https://host")
     if args.program is not None:
         return _program(args, scenario)
-    name = args.gateway or scenario.gateway
     if not running.is_url(name):
         _refuse(_beside(args, ("legs", "health"), "goes with a command after --, or with the URL of a gateway"))
         return gateway_of(name)
     why = "does not go with a URL: that gateway runs already"
     problems = [*_beside(args, ("config", "port", "health"), why), *_faults_on_it(scenario, f"{name} runs already")]
+    if args.route == Route.FRONT:
+        _refuse([*problems, *front.unmeasurable(scenario)])
+        return front.load(name, None if args.legs is None else Path(args.legs))
     if args.route not in {None, Route.FIXED}:
         problems.append(Problem(f"--route {args.route} {why}, and whoever runs it has set its upstreams"))
     if args.legs is None:

@@ -47,8 +47,11 @@ def judge(events: Sequence[AnyEvent], source: str) -> Result:
     return judged(events, source).result
 
 
-def judged(events: Sequence[AnyEvent], source: str) -> Judged:
-    """The result of a history with the ledger behind it. Raises `UsageProblem` when it is not one of a drill."""
+def judged(events: Sequence[AnyEvent], source: str, history_sha256: str = "") -> Judged:
+    """The result of a history with the ledger behind it. history_sha256: of its file, if it came from one.
+
+    Raises `UsageProblem` when it is not the history of a drill.
+    """
     head = header(events, source)
     ledger = build(head, events)
     measured = measure(ledger)
@@ -99,6 +102,7 @@ def judged(events: Sequence[AnyEvent], source: str) -> Judged:
         ),
         inferred=measured.inferred,
         health=measured.health,
+        history_sha256=history_sha256,
     )
     return Judged(result=result, ledger=ledger)
 

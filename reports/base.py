@@ -11,8 +11,10 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 
 from drills.problems import UsageProblem, choices
+from drills.quarter.result import QuarterResult
 from drills.result import Result
 from drills.verdict import Judged
 
@@ -41,10 +43,13 @@ def of_result(render: Callable[[Result], bytes]) -> Callable[[Judged], bytes]:
 @cache
 def formats() -> dict[str, Format]:
     """Every format, by name, in alphabetical order."""
-    package = importlib.import_module("reports")
-    modules = [importlib.import_module(f"reports.{module.name}") for module in pkgutil.iter_modules(package.__path__)]
-    found: list[Format] = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    found: list[Format] = [module.FORMAT for module in _modules() if hasattr(module, "FORMAT")]
     return {one.name: one for one in sorted(found, key=lambda one: one.name)}
+
+
+def _modules() -> list[ModuleType]:
+    package = importlib.import_module("reports")
+    return [importlib.import_module(f"reports.{module.name}") for module in pkgutil.iter_modules(package.__path__)]
 
 
 def get(name: str) -> Format:
@@ -52,6 +57,35 @@ def get(name: str) -> Format:
     found = formats()
     if name not in found:
         raise UsageProblem(f"no report format {name!r}; {choices(name, found)}")
+    return found[name]
+
+
+@dataclass(frozen=True)
+class QuarterFormat:
+    """A format of the quarterly report: each module of this package that defines `QUARTER` is one.
+
+    name: as the command line calls it. ending: of its file. about: one sentence. render: raises `UsageProblem` when a
+    library is missing.
+    """
+
+    name: str
+    ending: str
+    about: str
+    render: Callable[[QuarterResult], bytes]
+
+
+@cache
+def quarter_formats() -> dict[str, QuarterFormat]:
+    """Every format of the quarterly report, by name, in alphabetical order."""
+    found: list[QuarterFormat] = [module.QUARTER for module in _modules() if hasattr(module, "QUARTER")]
+    return {one.name: one for one in sorted(found, key=lambda one: one.name)}
+
+
+def quarter_format(name: str) -> QuarterFormat:
+    """The format of that name. Raises `UsageProblem` with the closest match when there is none."""
+    found = quarter_formats()
+    if name not in found:
+        raise UsageProblem(f"no format {name!r} of the quarterly report; {choices(name, found)}")
     return found[name]
 
 

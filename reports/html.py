@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from drills.redaction import NEVER_STORED
 from drills.result import Verdict
 from drills.verdict import Judged
 from reports import page, plots, tables
@@ -18,7 +19,7 @@ from reports.lost import lost_requests
 from reports.picture import Picture, picture
 from reports.svg import HUNG, OTHER, leg_style, swatch
 from reports.tables import Table
-from reports.words import HOSTS_TRIED_MEANS, WORDS, hung_connects, ledger_means, ledger_sums, sentence
+from reports.words import HOSTS_TRIED_MEANS, SEALED, WORDS, hung_connects, ledger_means, ledger_sums, sentence
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ def render(run: Judged) -> bytes:
         instrument=tables.instrument(result),
         identity=tables.identity(result),
         environment=tables.environment(result),
+        evidence=tables.evidence(result),
+        sealed=SEALED,
+        never_stored=NEVER_STORED,
         words=WORDS,
     )
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from drills.redaction import NEVER_STORED
 from drills.result import Result, Verdict
 from reports import tables
 from reports.base import Format, of_result
 from reports.escape import markdown
 from reports.tables import Loud, Table
-from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, hung_connects, ledger_means, ledger_sums, sentence
+from reports.words import HOSTS_TRIED, HOSTS_TRIED_MEANS, SEALED, hung_connects, ledger_means, ledger_sums, sentence
 
 
 def render(result: Result) -> bytes:
@@ -26,9 +27,10 @@ def render(result: Result) -> bytes:
         _ledger(result),
         _section("Legs", tables.legs(result)),
         _section("Faults", tables.faults(result)),
-        _written(tables.proofs(result)),
+        table(tables.proofs(result)),
         _hosts_tried(result),
         _instrument(result),
+        _evidence(result),
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
@@ -38,12 +40,13 @@ FORMAT = Format(
 )
 
 
-def _written(table: Table) -> str:
-    if not table:
+def table(one: Table) -> str:
+    """A table in Markdown, everything in it escaped; empty for one without rows."""
+    if not one:
         return ""
-    lines = [f"| {' | '.join(markdown(cell) for cell in table.header)} |", f"|{'---|' * len(table.header)}"]
-    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in table.rows]
-    return "\n".join([*lines, *(["", markdown(table.left_out)] if table.left_out else [])])
+    lines = [f"| {' | '.join(markdown(cell) for cell in one.header)} |", f"|{'---|' * len(one.header)}"]
+    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in one.rows]
+    return "\n".join([*lines, *(["", markdown(one.left_out)] if one.left_out else [])])
 
 
 def _cell(text: str) -> str:
@@ -51,8 +54,8 @@ def _cell(text: str) -> str:
     return f"**{shown}**" if isinstance(text, Loud) else shown
 
 
-def _section(title: str, table: Table) -> str:
-    return f"## {title}\n\n{_written(table)}" if table else ""
+def _section(title: str, one: Table) -> str:
+    return f"## {title}\n\n{table(one)}" if one else ""
 
 
 def _list(title: str, lines: Iterable[str]) -> list[str]:
@@ -68,7 +71,7 @@ def _head(result: Result) -> str:
         "",
         f"Objective: {markdown(result.scenario.objective, 2000)}",
         "",
-        _written(tables.identity(result)),
+        table(tables.identity(result)),
     ]
     if result.verdict is not Verdict.PASS:
         lines += _list("Why:", result.reasons)
@@ -103,8 +106,8 @@ def _ledger(result: Result) -> str:
         [
             "## Attempt ledger",
             ledger_means(result),
-            _written(tables.paths(result)),
-            _written(tables.attempts(result)),
+            table(tables.paths(result)),
+            table(tables.attempts(result)),
             ledger_sums(result),
             markdown(hung_connects(result), 1000),
         ]
@@ -112,8 +115,13 @@ def _ledger(result: Result) -> str:
 
 
 def _hosts_tried(result: Result) -> str:
-    table = tables.hosts_tried(result)
-    return f"## {HOSTS_TRIED}\n\n{HOSTS_TRIED_MEANS}\n\n{_written(table)}" if table else ""
+    tried = tables.hosts_tried(result)
+    return f"## {HOSTS_TRIED}\n\n{HOSTS_TRIED_MEANS}\n\n{table(tried)}" if tried else ""
+
+
+def _evidence(result: Result) -> str:
+    kept = "\n".join(_list("What this run keeps, and what it does not:", NEVER_STORED)).strip()
+    return f"{_section('Evidence', tables.evidence(result))}\n\n{SEALED}\n\n{kept}"
 
 
 def _instrument(result: Result) -> str:

@@ -44,6 +44,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     made.globals["style"] = Markup(_source("style.css"))  # noqa: S704  our own file
+    made.globals["quarter_style"] = Markup(_source("quarter.css"))  # noqa: S704  our own file
     made.tests["loud"] = lambda text: isinstance(text, Loud)
     made.tests["unbroken"] = lambda text: _UNBROKEN.search(text) is not None
     return made

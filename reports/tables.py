@@ -65,6 +65,14 @@ def identity(result: Result) -> Table:
     )
 
 
+def evidence(result: Result) -> Table:
+    """What the run rests on, by the hash of its bytes."""
+    rows = [("the history that this was computed from", "history.jsonl", result.history_sha256)]
+    rows += [("the scenario that was run", result.scenario.file, result.scenario.sha256)]
+    rows += [("the config of the gateway, which is not kept", result.gateway.config_file, result.gateway.config_sha256)]
+    return _table(("what", "file", "SHA-256"), (row for row in rows if row[2]))
+
+
 def switchovers(result: Result) -> Table:
     """One row for each fault that became effective."""
     header = (

@@ -145,6 +145,12 @@ def hung_connects(result: Result) -> str:
     )
 
 
+SEALED = (
+    "manifest.json beside this report has the hash of every file of the run, this one too, and of the run before it. "
+    "drill verify compares them, and computes every number again from the history."
+)
+"""Where the hashes of a report itself are."""
+
 WORDS = (
     ("ok", "a complete answer, written by exactly one leg, before the deadline"),
     ("failed", "an error that the caller could see"),

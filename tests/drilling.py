@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from drills.result import Result, decode
+from drills.result import Result, Verdict, decode
 
 DRILL = [sys.executable, "-P", "-m", "drills.cli"]
 SAMPLES = Path(__file__).parent.parent / "scenarios" / "litellm"
@@ -32,6 +32,16 @@ class Ran:
         """The run's `result.json`."""
         assert self.folder is not None, f"no run folder; exit {self.code}: {self.err}"
         return decode((self.folder / "result.json").read_bytes())
+
+
+def too_busy(result: Result) -> bool:
+    """Whether a drill is invalid by its own word because the machine was too busy for it, and for no other reason:
+    requests were sent late, or the plane was slow though nothing was wrong in it.
+    """
+    parts = [part for part in result.checks if part.verdict in {Verdict.INVALID, Verdict.UNKNOWN}]
+    late = {part.name for part in parts if part.name == "load generator"}
+    slow = {part.name for part in parts if part.name == "fault plane" and part.observed.endswith(" added, 0 troubles")}
+    return result.verdict is Verdict.INVALID and {part.name for part in parts} == late | slow
 
 
 def drill(*words: str | Path, cwd: Path, timeout_s: float = 240, env: dict[str, str] | None = None) -> Ran:

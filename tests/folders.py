@@ -9,10 +9,17 @@ from pathlib import Path
 import msgspec
 from calibration.story import history
 
+from drills import __version__
+from drills.build import BUILD, build
 from drills.events import AnyEvent, Limits, RunStarted
 from drills.files import finish
+from drills.manifest import Sealer
+from drills.sealing import seal
+from drills.signing import Signer
 
 SCENARIO = b"name: story\n"
+BY_US: dict[str, object] = {"tool_version": __version__, "environment": {BUILD: build()}}
+"""In the head of a history: made by this version and this build of the tool."""
 
 
 def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, **head: object) -> Path:
@@ -30,6 +37,15 @@ def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, 
     return folder
 
 
-def story_run(folder: Path, story: str = "ppp[xxsss]spp", *, judged: bool = True, **head: str | int) -> Path:
+def sealed_run(root: Path, number: int, story: str = "ppp[xxsss]spp", signer: Signer | None = None) -> Path:
+    """The run of a story by this version of the tool, in a folder of runs, sealed as a drill seals it at its end."""
+    started = f"2026-01-{number:02}T00:00:00+00:00"
+    folder = story_run(root / f"202601{number:02}T000000Z-story-told", story, started_at=started, **BY_US)
+    (folder / "gateway.log").write_text("it said something\nand something else\n")
+    seal(folder, Sealer.RUN, signer)
+    return folder
+
+
+def story_run(folder: Path, story: str = "ppp[xxsss]spp", *, judged: bool = True, **head: object) -> Path:
     """The run of a story, with the limit that no request may be lost."""
     return write_run(folder, history(story, Limits(lost_at_most=0)), judged=judged, **head)

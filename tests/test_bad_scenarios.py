@@ -13,16 +13,19 @@ import pytest
 from drills.problems import UsageProblem
 from drills.scenario import parse
 from drills.yamlsource import read_text
+from faults.base import kinds
 
 BAD = sorted((Path(__file__).parent / "bad_scenarios").glob("*.yaml"))
 
 
 def messages(path: Path) -> str:
-    """Every message about a file, a line each; the file is called by its name only."""
+    """Every message about a file, a line each; the file is called by its name only, and the list of all faults is cut
+    short, so that a new fault changes none of them.
+    """
     try:
         parse(read_text(path, path.name), path.name)
     except UsageProblem as problem:
-        return f"{problem}\n"
+        return f"{problem}\n".replace(", ".join(kinds()), "(every fault)")
     return "no problem was found\n"
 
 

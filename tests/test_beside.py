@@ -16,6 +16,7 @@ from faults.degraded_text import DegradedText
 from faults.dns_failure import DnsFailure
 from faults.edge_html import EdgeHtml
 from faults.empty import Empty
+from faults.error_200 import Error200
 from faults.garbage_json import GarbageJson
 from faults.handshake import Certificate
 from faults.hang import Hanging
@@ -75,6 +76,7 @@ SPOILT = met(Came.WRONG, 0.1, events=14, body=b"x" * 900)
 ENDED = met(Came.WRONG, 0.1, events=4, body=b"x" * 300)
 SILENCE = met(Came.SILENT, 1.3)
 PAGES = {
+    "error_200": Error200().decide(None, None).body,  # type: ignore[arg-type, union-attr]
     "html_200": Html200().decide(None, None).body,  # type: ignore[arg-type, union-attr]
     "garbage_json": GarbageJson().decide(None, None).body,  # type: ignore[arg-type, union-attr]
     "edge_html": EdgeHtml().decide(None, None).body,  # type: ignore[arg-type, union-attr]
@@ -88,6 +90,7 @@ EXAMPLES: list[tuple[Fault, ProbeOutcome]] = [
     (DnsFailure(), met(Came.UNRESOLVED, 0.01, detail="nxdomain")),
     (EdgeHtml(), met(Came.STATUS, 0.01, status=502, body=PAGES["edge_html"])),
     (Empty(), met(Came.WRONG, 0.01, first_byte_s=None)),
+    (Error200(), met(Came.WRONG, 0.01, body=PAGES["error_200"])),
     (GarbageJson(), met(Came.WRONG, 0.01, body=PAGES["garbage_json"])),
     (Hanging(), SILENCE),
     (Html200(), met(Came.WRONG, 0.01, body=PAGES["html_200"])),
@@ -114,6 +117,7 @@ EXAMPLES: list[tuple[Fault, ProbeOutcome]] = [
     (WireTimeout(timeout=60.0), SILENCE),
 ]
 """Each fault that hits legs with what a probe meets of it."""
+MET = {fault.kind: outcome for fault, outcome in EXAMPLES}
 LONG = [
     *(Slow(by=9.0), IdentitySlow(by=9.0), SlowFirstToken(by=9.0), SlowTokens(by=9.0), Bandwidth(rate=1.0)),
     *(WireLatency(latency=9.0), WireBandwidth(kilobytes_per_s=1), WireSlowClose(delay=9.0)),
@@ -188,25 +192,31 @@ BESIDE: list[tuple[Fault, Fault, ProbeOutcome, Judged, str]] = [
     (Blackhole(), Refuse(), met(Came.REFUSED, 0.01), Judged(False, ("o",)), "refused beats silent"),
     (Refuse(), Blackhole(), met(Came.CONNECT_HUNG, 1.3), Judged(False), "refused beats silent, so it is not on"),
     (TlsBadCertificate(), TlsHandshakeHang(), met(Came.HANDSHAKE_HUNG, 1.3), Judged(False, ("o",)), "no certificate"),
-    (TlsHandshakeHang(), TlsBadCertificate(), EXAMPLES[22][1], Judged(False), "silence would beat the certificate"),
+    (
+        TlsHandshakeHang(),
+        TlsBadCertificate(),
+        MET["tls_bad_certificate"],
+        Judged(False),
+        "silence would beat the certificate",
+    ),
     (DnsFailure(), DnsFailure("silent"), met(Came.UNRESOLVED, 1.3, detail="silent"), Judged(False, ("o",)), "harder"),
-    (DnsFailure("silent"), DnsFailure(), EXAMPLES[5][1], Judged(False), "the harder one would have won"),
+    (DnsFailure("silent"), DnsFailure(), MET["dns_failure"], Judged(False), "the harder one would have won"),
     (Slow(by=0.5), Hanging(), SILENCE, Judged(False, ("o",)), "nothing ever comes"),
     (WireReset(), Hanging(), SILENCE, Judged(False, ("o",)), "no byte comes"),
     (Status(code=503), WireReset(), met(Came.RESET, 0.01), Judged(False, ("o",)), "no byte gets through"),
-    (WireSlicer(), Status(code=429), EXAMPLES[21][1], Judged(False, ("o",)), "a short answer has no pieces"),
-    (WireSlowClose(delay=1), Html200(), EXAMPLES[10][1], Judged(False, ("o",)), "the answer is not the leg's"),
-    (SlowTokens(by=0.1), Stall(), EXAMPLES[20][1], Judged(False, ("o",)), "nothing more comes"),
+    (WireSlicer(), Status(code=429), MET["status"], Judged(False, ("o",)), "a short answer has no pieces"),
+    (WireSlowClose(delay=1), Html200(), MET["html_200"], Judged(False, ("o",)), "the answer is not the leg's"),
+    (SlowTokens(by=0.1), Stall(), MET["stall"], Judged(False, ("o",)), "nothing more comes"),
     # Whatever answers has bytes, and the line acts on them: a line that does nothing is found out.
-    (WireReset(), Status(code=429), EXAMPLES[21][1], Judged(False), "the answer came through"),
-    (WireTimeout(timeout=60), Status(code=429), EXAMPLES[21][1], Judged(False), "the answer came through"),
-    (WireLatency(latency=0.5), Status(code=429), EXAMPLES[21][1], Judged(False), "it came at once"),
+    (WireReset(), Status(code=429), MET["status"], Judged(False), "the answer came through"),
+    (WireTimeout(timeout=60), Status(code=429), MET["status"], Judged(False), "the answer came through"),
+    (WireLatency(latency=0.5), Status(code=429), MET["status"], Judged(False), "it came at once"),
     (WireLatency(latency=0.5), Status(code=429), met(Came.STATUS, 0.51, status=429), Judged(True), "it came late"),
-    (WireDown(), Status(code=429), EXAMPLES[21][1], Judged(False), "somebody answered"),
+    (WireDown(), Status(code=429), MET["status"], Judged(False), "somebody answered"),
     (WireTimeout(timeout=0.3), Hanging(), SILENCE, Judged(False), "the connection should have ended"),
     (Hanging(), WireReset(), met(Came.RESET, 0.01), Judged(False), "a reset needs a byte of an answer"),
     # A delay in front of what ends the exchange shows itself all the same.
-    (Slow(by=0.5), Status(code=429), EXAMPLES[21][1], Judged(False), "the failure came at once"),
+    (Slow(by=0.5), Status(code=429), MET["status"], Judged(False), "the failure came at once"),
     (Slow(by=0.5), Status(code=429), met(Came.STATUS, 0.51, status=429), Judged(True), "the failure came late"),
     (Slow(by=0.1), Resetting(), met(Came.RESET, 0.11), Judged(True), "the reset came late"),
     (SlowFirstToken(by=0.4), Cut(how="fin"), BROKEN, Judged(False), "it broke off in time"),
@@ -234,7 +244,7 @@ def test_of_those_that_decide_the_first_one_hides_the_others() -> None:
     """And not the other way round: had the first one been on, it would have decided."""
     for fault, other, outcome in (
         (Status(code=503), Hanging(), SILENCE),
-        (Hanging(), Status(code=429), EXAMPLES[21][1]),
+        (Hanging(), Status(code=429), MET["status"]),
         (Cut(how="clean"), MalformedEvent(), SPOILT),
     ):
         assert judge(fault, [Beside("o", other, first=True)], outcome, WHOLE) == Judged(False, ("o",))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 import pytest
+from declared import declared
 
 from drills.providers.base import ErrorKind
 from faults.bandwidth import Bandwidth
@@ -326,10 +327,10 @@ def test_names_have_no_shape_but_a_square() -> None:
 
 
 def test_every_fault_has_a_row() -> None:
-    """No fault of the catalogue is without a line in the tables above, but those of handshakes, which have a table of
-    their own (`test_tls_faults.py`); and each has a colour of its own.
+    """No fault of the catalogue is without a line in the tables above or a test of its own (`declared.py`); those of
+    handshakes have a table of their own (`test_tls_faults.py`). And each has a colour of its own.
     """
-    tables = [row[0] for row in DECISIONS] + [row[0] for row in LITERAL]
+    tables = [row[0] for row in (*DECISIONS, *LITERAL)] + list(declared("DECIDES", Fault))
     elsewhere = {cls for cls in kinds().values() if "handshake" in vars(cls)}
     assert {type(fault) for fault in tables} | elsewhere == set(kinds().values())
     assert list(kinds()) == sorted(kinds())

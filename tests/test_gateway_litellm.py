@@ -77,6 +77,7 @@ def test_cloud_outage_passes_on_the_tuned_config(tmp_path: Path) -> None:
         "report.md",
         "report.html",
         "junit.xml",
+        "manifest.json",
     }
     _adds_up(ran)
 

@@ -183,6 +183,34 @@ def test_a_lost_cloud_passes_with_timeouts(tmp_path: Path) -> None:
     assert "REAL" not in ran.out + ran.err
 
 
+BY_NAME = """\
+name: Portkey with its config as it is
+objective: Callers keep getting answers when the first choice answers 503.
+load: {rate: 10/s, streaming: 50%, deadline: 10s}
+timeline:
+  - {phase: steady, for: 1500ms}
+  - {phase: outage, for: 2s, faults: [{status: {role: primary, code: 503}}]}
+  - {phase: recovery, for: 1s}
+expect:
+  switchover: {within: 1s}
+"""
+
+
+def test_its_own_config_through_a_proxy(tmp_path: Path) -> None:
+    """Real host names and TLS, although Node heeds no proxy by itself; the config is sent as it is written."""
+    (tmp_path / "by-name.yaml").write_text(BY_NAME)
+    config = tmp_path / "config.json"
+    config.write_text(sample("cross-cloud.json").read_text().replace("<your", "sk-REAL-looking-key-"))
+    before = config.read_bytes()
+    asked = ("run", "by-name.yaml", "--gateway", "portkey", "--config", config, "--route", "forward")
+    ran = drill(*asked, cwd=tmp_path)
+    assert ran.code == 0, ran.out + ran.err
+    assert config.read_bytes() == before
+    assert (ran.result.gateway.route, ran.result.hosts_tried) == ("forward", ())
+    assert ran.folder is not None
+    assert not [path.name for path in ran.folder.iterdir() if "REAL" in path.read_text()]
+
+
 def test_a_lost_cloud_fails_with_a_fallback_and_nothing_else(tmp_path: Path) -> None:
     """Without `request_timeout` callers wait for as long as the cloud is silent: exit code 1, and words to act on."""
     (tmp_path / "short.yaml").write_text(SHORT)

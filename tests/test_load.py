@@ -15,12 +15,13 @@ from aiohttp import web
 from drills import client
 from drills.client import Callers, ending_of
 from drills.clock import Clock
-from drills.events import ArrivalDone, ArrivalNotStarted, ArrivalSent, Ending
+from drills.events import ArrivalDone, ArrivalNotStarted, ArrivalSent, Ending, Probe
 from drills.gateways.base import Launch
 from drills.load import drive
 from drills.marks import Mark
 from drills.outcomes import Outcome, outcome_of
 from drills.plan import Arrival
+from drills.preflight import check_gateway
 
 DEADLINE_S = 20.0
 Heard = ArrivalSent | ArrivalDone | ArrivalNotStarted
@@ -183,3 +184,31 @@ def test_text_from_outside_is_cleaned() -> None:
     """Escape sequences and direction marks do not reach a terminal or a report, and length is bounded."""
     assert client.clean("a\x1b[31mb\u202ec" + "x" * 1000).startswith("a [31mb c")
     assert len(client.clean("x" * 1000)) == 300
+
+
+def test_a_drill_that_is_stopped_before_its_timeline_has_stopped() -> None:
+    """A signal in the middle of the first look at the gateway: no finding about the gateway comes of it."""
+    seen: list[Probe] = []
+    came, over = asyncio.Event(), asyncio.Event()
+
+    async def silent(_request: web.Request) -> web.Response:
+        came.set()
+        await over.wait()
+        return web.Response()
+
+    async def run() -> None:
+        runner, url = await _serve(silent)
+        callers = Callers(_launch(url), "chat", clock := Clock())
+        checking = asyncio.create_task(check_gateway(callers, clock, seen.append))
+        try:
+            await came.wait()
+            checking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await checking
+        finally:
+            over.set()
+            await callers.close()
+            await runner.cleanup()
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert seen == []

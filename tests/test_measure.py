@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from calibration.story import history, probes, stranger
+from drilling import too_busy
 
 from drills import verdict as verdicts
 from drills.checks.base import Check
@@ -31,6 +32,8 @@ from drills.events import (
     Limits,
     PlaneTrouble,
     RunEnded,
+    RunStarted,
+    Via,
 )
 from drills.measure import Measured
 from drills.result import CheckPart, Result, Verdict
@@ -320,6 +323,36 @@ class TestTransition:
         assert (result.switchovers[0].arrivals, result.switchovers[0].bad) == (4, 1)
 
 
+def plane_of(late_s: float, *troubles: str) -> Result:
+    """A story in which each probe comes so much later through the plane than straight."""
+    late = tuple(
+        msgspec.structs.replace(probe, done_s=probe.done_s + late_s) if probe.via is Via.PLANE else probe
+        for probe in probes()
+    )
+    met = [PlaneTrouble(at_s=1.0, what=what) for what in troubles]
+    return judge(history("ppp[xxsss]spp", WITHIN, start=late, also=met), "story")
+
+
+@pytest.mark.parametrize(
+    ("late_s", "troubles", "observed", "busy"),
+    [
+        # The machine was busy: the drill proved nothing, and another run may.
+        (0.05, (), "52.0 ms added, 0 troubles", True),
+        # Something went wrong besides, or nothing but that: no quieter machine helps.
+        (0.05, ("odd",), "52.0 ms added, 1 troubles", False),
+        (0.0, ("odd",), "2.0 ms added, 1 troubles", False),
+    ],
+)
+def test_a_slow_plane_is_told_from_one_in_trouble(
+    late_s: float, troubles: tuple[str, ...], observed: str, busy: bool
+) -> None:
+    """Either makes the drill invalid; only the first is the machine's doing."""
+    result = plane_of(late_s, *troubles)
+    assert (result.verdict, result.reasons) == (Verdict.INVALID, (f"fault plane: {observed}",))
+    assert too_busy(result) is busy
+    assert not too_busy(plane_of(0.0))
+
+
 class TestEnds:
     """How a run ended outranks what it found."""
 
@@ -420,6 +453,24 @@ def test_a_stream_that_a_later_fault_breaks_is_not_charged_to_the_one_before() -
     assert result.requests.broken_streams == 1
     assert result.switchovers[0].recovery_s == pytest.approx(0.21)
     assert result.switchovers[0].bad == 1
+
+
+def test_a_gateway_that_turns_callers_away_while_it_shuts_down_is_out_from_the_moment_it_was_told() -> None:
+    """Told at 1.25 and gone at 1.65: the four who were turned away until then count, and so does their time."""
+    told = []
+    for event in history("ppp[xxxxxxsss]spp"):
+        if isinstance(event, RunStarted):
+            restart = msgspec.structs.replace(event.faults[0], kind="gateway_restart", plane="process", legs=())
+            event = msgspec.structs.replace(event, faults=(restart,))  # noqa: PLW2901
+        if isinstance(event, FaultEffective):
+            event = msgspec.structs.replace(event, legs=(), began_s=1.25, at_s=1.65)  # noqa: PLW2901
+        told.append(event)
+    result = judge(tuple(told), "story")
+    found = result.switchovers[0]
+    assert (found.onset_s, found.bad) == (1.25, 6)
+    assert found.recovery_s == pytest.approx(0.71)
+    assert found.client_outage_s.point == pytest.approx(0.6)
+    assert result.faults[0].transition_s == pytest.approx(0.4)
 
 
 def renumbered(events: tuple[AttemptReceived | AttemptDone, ...]) -> tuple[AttemptReceived | AttemptDone, ...]:

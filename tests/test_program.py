@@ -19,6 +19,7 @@ from drills.legs import Leg, Selector, select
 from drills.ports import lasting_port
 from drills.problems import UsageProblem
 from drills.result import CheckPart, Verdict
+from drills.verify import verify
 
 DIALECTS = "anthropic, azure, bedrock, gemini, openai, vertex"
 FULL = """\
@@ -484,6 +485,7 @@ def test_an_application_that_does_not_catch_fails(tmp_path: Path) -> None:
     assert ran.folder is not None
     everything = ran.out + ran.err + "".join(path.read_text() for path in ran.folder.iterdir() if path.is_file())
     assert "sk-of-the-app-4711" not in everything
+    assert verify([ran.folder]).exit_code == 0
 
 
 def test_an_application_that_only_logs_fails(tmp_path: Path) -> None:

@@ -17,10 +17,14 @@ import pytest
 from calibration.story import history
 from hostile import harmless, hostile
 from playwright.sync_api import Browser, Page, sync_playwright
+from quarters import plan, run, two_quarters
 
 from drills.events import ArrivalSent, Limits
+from drills.quarter import assemble
+from drills.quarter.plan import LegPlan, Money
+from drills.quarter.register import Register
 from drills.verdict import judged
-from reports import html
+from reports import html, quarter_html
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +68,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     limits = Limits(switchover_within_s=0.1, lost_at_most=0, slow_at_most=0)
     events = history("pppppppppp[xxcuSSssssss{zzttttt}sss]sspppppppp", limits)
     streamed = [msgspec.structs.replace(e, stream=e.seq % 2 == 0) if isinstance(e, ArrivalSent) else e for e in events]
-    (folder / "story.html").write_bytes(html.render(judged(streamed, "story")))
+    digest = "3f" * 32  # as long as the hashes of a real run
+    head = msgspec.structs.replace(events[0], environment={"build": digest}, config_sha256=digest)
+    told = judged([head, *streamed[1:]], "story", history_sha256=digest)
+    (folder / "story.html").write_bytes(html.render(told))
     (folder / "hostile.html").write_bytes(html.render(hostile()))
     (folder / "harmless.html").write_bytes(html.render(harmless()))
     return folder
@@ -135,6 +142,31 @@ def test_hostile_text_is_dead_in_a_browser(browser: Browser, pages: Path) -> Non
     keep(attacked, "hostile-360")
     attacked.context.close()
     tame.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+def test_the_quarterly_report_fits_and_can_be_read(browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
+    """As the page of a run: nothing loads, nothing sticks out, and all text has contrast; its links lead somewhere."""
+    runs = [run(told) for told in two_quarters()]
+    legs = (LegPlan(leg="primary", sla=0.99), LegPlan(leg="standby", sla=0.98))
+    money = Money(currency="EUR", revenue_per_hour=400.0, gateway_per_month=100.0)
+    result = assemble(runs, plan(rto_s=1.2, target=0.999, legs=legs, money=money, outages_per_quarter=4.0), Register())
+    path = tmp_path / "quarter.html"
+    path.write_bytes(quarter_html.render(result))
+    page, heard = opened(browser, path, width, scheme)
+    assert heard == [path.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert max(right for right, _ in page.evaluate(BOXES, "main *")) <= width
+    shown = page.evaluate("[...document.querySelectorAll('figure > svg')].filter(s => s.checkVisibility())" + CLASSES)
+    assert shown == (["narrow"] if width < 672 else ["wide"]) * 2
+    for selector in ("h1", ".lead", ".verdict", ".faint", "td", "th", "dt", "a", ".loud", "svg text"):
+        found = page.evaluate(CONTRAST, selector)
+        assert found, selector
+        assert min(found) >= 4.5, selector
+    assert page.evaluate("[...document.links].every(a => document.getElementById(a.hash.slice(1)))")
+    assert page.evaluate("document.links.length") == 15
+    keep(page, f"quarter-{width}-{scheme}")
+    page.context.close()
 
 
 def test_it_prints_on_a4(browser: Browser, pages: Path) -> None:

@@ -239,7 +239,9 @@ def test_a_gateway_that_cannot_keep_its_config(tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "drill: my cannot be drilled with its config unchanged; use --route rewrite\n"
     ran = drill("plan", "cloud-outage", "--route", "foward", cwd=tmp_path)
-    assert ran.err == "drill: no route 'foward'; did you mean 'forward'? allowed: fixed, forward, rewrite, sealed\n"
+    assert (
+        ran.err == "drill: no route 'foward'; did you mean 'forward'? allowed: fixed, forward, front, rewrite, sealed\n"
+    )
     assert gateway_of("litellm").name == "litellm"
 
 

@@ -21,6 +21,7 @@ import pytest
 from drilling import Ran, alive, drill, listened_on
 from test_simulator import running
 
+from drills import chain
 from drills.authority import Authority
 from drills.gateways.base import RunsAlready
 from drills.gateways.running import load
@@ -29,6 +30,7 @@ from drills.ports import lasting_port
 from drills.problems import UsageProblem
 from drills.result import Verdict
 from drills.simulator import SimulatedLeg, SimulatorSpec
+from drills.verify import verify
 from faults.handshake import Certificate
 
 FULL = """\
@@ -350,6 +352,8 @@ def test_a_good_gateway_passes_and_goes_on(tmp_path: Path) -> None:
     assert listened_on(set(ports)) == set()
     assert ran.folder is not None
     assert KEY not in ran.out + ran.err + "".join(path.read_text() for path in ran.folder.iterdir() if path.is_file())
+    assert f"head {chain.read(ran.folder.parent).head}; kept elsewhere" in ran.out
+    assert verify([ran.folder.parent]).exit_code == 0
     result = ran.result
     assert (result.switchovers[0].from_, result.switchovers[0].to) == ("primary", "standby")
     check = next(part for part in result.checks if part.name == "upstreams at the planes")
@@ -448,7 +452,7 @@ def test_https_is_checked_against_what_the_system_trusts(tmp_path: Path) -> None
     bundle.write_text(authority.pem)
     pair.write_text(good.certificate + good.key)
     urls = {role: f"http://127.0.0.1:{port}" for role, port in zip(("PRIMARY", "STANDBY"), ports, strict=True)}
-    with scripted(tmp_path, urls) as gateway, _tls(gateway.port, pair) as port:
+    with scripted(tmp_path, urls) as gateway, tls_before(gateway.port, pair) as port:
         url = f"https://127.0.0.1:{port}"
         ran = drilled(tmp_path, url, "refuse: {role: primary}", {"SSL_CERT_FILE": str(bundle)})
         assert ran.code == 0, ran.out + ran.err
@@ -461,7 +465,7 @@ def test_https_is_checked_against_what_the_system_trusts(tmp_path: Path) -> None
 
 
 @contextmanager
-def _tls(to: int, pair: Path) -> Iterator[int]:
+def tls_before(to: int, pair: Path) -> Iterator[int]:
     """A port that speaks TLS and hands what it hears to another port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair)

@@ -62,7 +62,17 @@ def _advice(measured: Measured, fault: FaultPart) -> str:
             "No caller had to do without a token: the gateway held one that outlived the fault, or asks elsewhere. "
             "Make providers.token_lifetime shorter than the phase of the fault."
         )
-    return "Callers were not served from these legs when the fault began. Select legs that carry traffic then."
+    if fault.effective_s is not None and _served(measured, fault):
+        return (
+            "Callers came by while it was on, and it changed nothing for any of them: look at its settings and its "
+            "shape, at what else was on then, and at whether its phase is long enough."
+        )
+    if fault.effective_s is None:
+        return "The fault was never put on: what the planes and the gateway said of it is among the findings."
+    return (
+        "Callers were not served from these legs when the fault began. Select legs that carry traffic then; a fault on "
+        "the next leg belongs into a later phase, when callers are there."
+    )
 
 
 def _of_identity(measured: Measured, fault: FaultPart) -> bool:

@@ -12,14 +12,15 @@ _ADDED_AT_MOST_MS = 20.0
 
 def _judge(measured: Measured) -> CheckPart:
     added_ms = measured.plane.added_latency_p50_ms
-    problems = [trouble.what for trouble in measured.ledger.troubles]
-    problems += [
+    troubles = [trouble.what for trouble in measured.ledger.troubles]
+    troubles += [
         f"{fault.plan.id} ended early: {fault.cleared.why}"
         for fault in measured.ledger.faults
         if fault.cleared is not None
         and fault.cleared.why
         and (fault.clear_requested_s is None or fault.cleared.at_s < fault.clear_requested_s)
     ]
+    problems = [*troubles]
     if added_ms is None:
         problems.append("the plane's own latency was not measured")
     elif added_ms > _ADDED_AT_MOST_MS:
@@ -28,7 +29,7 @@ def _judge(measured: Measured) -> CheckPart:
         name=_NAME,
         verdict=Verdict.INVALID if problems else Verdict.PASS,
         expected=f"no trouble, at most {_ADDED_AT_MOST_MS:g} ms added to the median request",
-        observed="unmeasured" if added_ms is None else f"{added_ms:.1f} ms added, {len(problems)} troubles",
+        observed="unmeasured" if added_ms is None else f"{added_ms:.1f} ms added, {len(troubles)} troubles",
         evidence=tuple(problems[:10]),
         advice="Run the drill again on a quieter machine; if it stays, this is a bug of the tool." if problems else "",
     )

@@ -25,6 +25,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     notes: what a person should know (which entry was chosen and why).
     left_out: what the private copy of the config leaves out, on the route that makes one; one sentence each.
     kept: what cannot work in a drill and stays in the config, on the routes that leave it alone; one sentence each.
+    not_rewritten: why no private copy of this config can be drilled. not_unchanged: why the config cannot as it is.
     past_proxies: what in the config would lead out of this machine past any proxy (a database), or past the drill's.
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
     asked: what `--model` said, for an adapter that cannot tell it from `entry_model`.
@@ -38,6 +39,8 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    not_rewritten: tuple[Problem, ...] = ()
+    not_unchanged: tuple[Problem, ...] = ()
     past_proxies: tuple[Problem, ...] = ()
     own_checks: bool = False
     asked: str = ""
@@ -55,6 +58,7 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     claims: what that header says -> the leg's name; what is not in here counts as it stands.
     done_mark: whether every stream of the gateway ends with OpenAI's `data: [DONE]`; where some do not, the finish
     reason is their end.
+    unsigned: the leg that counts as the author of every answer, where answers carry no signature; else empty.
     secrets: values that must never be written anywhere.
     """
 
@@ -67,6 +71,7 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     claim_header: str = ""
     claims: dict[str, str] = msgspec.field(default_factory=dict)
     done_mark: bool = True
+    unsigned: str = ""
     start_timeout_s: float = 60.0
     ready_status: int = 200
 
@@ -151,3 +156,11 @@ class TakesUnchanged(Protocol):
         lead its traffic into the planes (proxies, certificate bundles); they win over the adapter's own. What the
         config takes from the environment and is missing there gets dummy values, in the environment.
         """
+
+
+@runtime_checkable
+class TakesProgram(Protocol):
+    """The ability to run an installed gateway of another version."""
+
+    program_variable: str
+    """The environment variable that names the program, for `prepare` and `launch`."""

@@ -40,6 +40,7 @@ class Bifrost:
     """The Bifrost gateway. Implements `drills.gateways.base.Gateway`."""
 
     name = "bifrost"
+    program_variable = bifrost_install.VARIABLE
 
     def discover(self, config: Path | None, model: str | None) -> Discovery:
         """The legs that requests reach with a config.json; the shipped sample when None. `model`: the whole chain,

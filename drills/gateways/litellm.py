@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from drills.gateways import (
+    litellm_changes,
     litellm_config,
     litellm_copy,
     litellm_document,
@@ -19,6 +20,7 @@ from drills.gateways import (
     litellm_unchanged,
 )
 from drills.gateways.base import Discovery, Launch, Progress
+from drills.gateways.changes import Change
 from drills.gateways.scrub import DUMMY
 from drills.problems import UsageProblem
 
@@ -51,9 +53,12 @@ _REGIONS = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "VERTEXAI_LOC
 
 
 class LiteLLM:
-    """The LiteLLM proxy. Implements `Gateway` and `TakesUnchanged` of `drills.gateways.base`."""
+    """The LiteLLM proxy. Implements `Gateway` and `TakesUnchanged` of `drills.gateways.base`, and
+    `TellsChanges`.
+    """
 
     name = "litellm"
+    program_variable = litellm_install.EXECUTABLE_VARIABLE
 
     def discover(self, config: Path | None, model: str | None) -> Discovery:
         """The legs in a proxy config.yaml, `include` files and all; the shipped cross-cloud sample when None."""
@@ -72,6 +77,10 @@ class LiteLLM:
             past_proxies=tuple(part.past_proxies for part in unusable if part.past_proxies is not None),
             own_checks=_checks_itself(document),
         )
+
+    def changes(self, base: Path, head: Path, model: str | None) -> tuple[Change, ...] | None:
+        """What differs between two configs, in words."""
+        return litellm_changes.changes(base, head, model, os.environ)
 
     def prepare(self, progress: Progress) -> str:
         """Install LiteLLM into the cache, or use the one that `FAILOVER_DRILL_LITELLM` names."""

@@ -40,6 +40,7 @@ class Portkey:
     """The Portkey gateway. Implements `drills.gateways.base.Gateway` and `TakesUnchanged`."""
 
     name = "portkey"
+    program_variable = portkey_install.PATH_VARIABLE
 
     def discover(self, config: Path | None, model: str | None) -> Discovery:
         """The legs in a config of the kind that callers send; the shipped cross-cloud sample when None."""

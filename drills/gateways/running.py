@@ -64,7 +64,7 @@ class Headers:
         return cls(tuple(header for header in found if header is not None)) if len(problems) == before else None
 
 
-_NO_HEADERS = Headers()
+NO_HEADERS = Headers()
 
 
 def _header(name: ScalarNode, value: Node, problems: list[Problem]) -> Header | None:
@@ -112,7 +112,7 @@ class WrittenRunning:
     chat: UrlPath = "/v1/chat/completions"
     ready: UrlPath | None = None
     model: str = "chat"
-    headers: Headers = _NO_HEADERS
+    headers: Headers = NO_HEADERS
     own_checks: bool = False
     legs: Annotated[tuple[WrittenRunningLeg, ...], Meta(min_length=1)]
 
@@ -179,7 +179,7 @@ def load(url: str, legs: Path) -> RunningGateway:
     problems: list[Problem] = []
     base, found = "", None
     try:
-        base = _base(url)
+        base = base_of(url)
     except UsageProblem as problem:
         problems += problem.problems
     try:
@@ -191,7 +191,7 @@ def load(url: str, legs: Path) -> RunningGateway:
     return RunningGateway(base, found[0], found[1], legs, found[2])
 
 
-def _base(url: str) -> str:
+def base_of(url: str) -> str:
     """The URL without what the paths bring along: a slash or `/v1` at its end. Raises `UsageProblem`."""
     shortened = shown(url[:200].rpartition("@")[2])  # a password is never said again
     try:

@@ -1,4 +1,6 @@
-"""TensorZero: the real gateway out of its Python package, started from a private copy of the user's config."""
+"""TensorZero: the real gateway out of its Python package, started from a private copy of the config or from the config
+itself.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,14 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
+import msgspec
+
 from drills.gateways import (
     tensorzero_config,
     tensorzero_copy,
     tensorzero_install,
     tensorzero_legs,
+    tensorzero_unchanged,
     toml_document,
 )
 from drills.gateways.base import Discovery, Launch, Progress
@@ -40,9 +45,10 @@ _FIXED = {
 
 
 class TensorZero:
-    """The TensorZero gateway. Implements `drills.gateways.base.Gateway`."""
+    """The TensorZero gateway. Implements `Gateway` and `TakesUnchanged` of `drills.gateways.base`."""
 
     name = "tensorzero"
+    program_variable = tensorzero_install.PYTHON_VARIABLE
 
     def discover(self, config: Path | None, model: str | None) -> Discovery:
         """The legs in a tensorzero.toml, or in all files that a pattern such as `config/**/*.toml` matches; the
@@ -50,13 +56,17 @@ class TensorZero:
         """
         path = config or sample(SAMPLE)
         found, sha256 = _find(path, model)
-        copy = tensorzero_copy.build(found, {leg.name: "http://127.0.0.1:1" for leg, _ in found.legs})
+        not_rewritten = tuple(tensorzero_legs.without_base_url(found))
         return Discovery(
             legs=tuple(leg for leg, _ in found.legs),
             entry_model=found.entry,
             config_file=str(path),
             config_sha256=sha256,
-            notes=(*found.notes, *copy.left_out),
+            notes=found.notes,
+            left_out=() if not_rewritten else tensorzero_copy.build(found, _nowhere(found)).left_out,
+            kept=tuple(tensorzero_unchanged.kept(found.config.root)),
+            not_rewritten=not_rewritten,
+            not_unchanged=tensorzero_unchanged.refused(found),
         )
 
     def prepare(self, progress: Progress) -> str:
@@ -67,26 +77,52 @@ class TensorZero:
         """The gateway with the private copy of the config. Raises `UsageProblem` when the config is no longer the one
         that was discovered.
         """
-        path = Path(found.config_file)
-        legs, sha256 = _find(path, found.entry_model)
-        if sha256 != found.config_sha256:
-            raise UsageProblem(f"{path} was changed since the drill read it; start again")
+        legs = _again(found)
         private = private.absolute()
         copy = tensorzero_copy.build(legs, leg_urls)
         written = private / tensorzero_copy.CONFIG_NAME
-        launcher = resources.files("drills.gateways") / "tensorzero_launcher.py"
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        return Launch(
-            argv=(str(tensorzero_install.python(os.environ)), "-I", str(launcher), str(written), str(port)),
-            env=inherited | dict(copy.env) | _FIXED,
-            cwd=str(private),
-            base_url=f"http://127.0.0.1:{port}",
-            ready_path="/openai/v1/chat/completions",
-            ready_status=405,  # the gateway in the package has no health URL; this one takes only POST
-            chat_path="/openai/v1/chat/completions",
-            request_headers=(),
-            files={str(written): copy.text},
+        launch = _launch(written, private, port, copy.env)
+        return msgspec.structs.replace(launch, files={str(written): copy.text})
+
+    def launch_unchanged(self, found: Discovery, surroundings: Mapping[str, str], port: int, private: Path) -> Launch:
+        """The gateway with the user's own file or files, in the folder of the first one. Raises `UsageProblem` as
+        `launch` does.
+        """
+        around = tensorzero_unchanged.around(_again(found), os.environ, private.absolute())
+        config = Path(found.config_file)
+        launch = _launch(config.absolute(), _files(config)[0].absolute().parent, port, around.env)
+        return msgspec.structs.replace(
+            launch, env=launch.env | dict(surroundings), files=dict(around.files), secrets=around.secrets
         )
+
+
+def _launch(config: Path, folder: Path, port: int, env: Mapping[str, str]) -> Launch:
+    """What every start has in common. folder: where the process runs."""
+    launcher = resources.files("drills.gateways") / "tensorzero_launcher.py"
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return Launch(
+        argv=(str(tensorzero_install.python(os.environ)), "-I", str(launcher), str(config), str(port)),
+        env=inherited | dict(env) | _FIXED,
+        cwd=str(folder),
+        base_url=f"http://127.0.0.1:{port}",
+        ready_path="/openai/v1/chat/completions",
+        ready_status=405,  # the gateway in the package has no health URL; this one takes only POST
+        chat_path="/openai/v1/chat/completions",
+        request_headers=(),
+    )
+
+
+def _again(found: Discovery) -> tensorzero_legs.Found:
+    """The config once more. Raises `UsageProblem` when it is no longer the one that was discovered."""
+    path = Path(found.config_file)
+    legs, sha256 = _find(path, found.entry_model)
+    if sha256 != found.config_sha256:
+        raise UsageProblem(f"{path} was changed since the drill read it; start again")
+    return legs
+
+
+def _nowhere(found: tensorzero_legs.Found) -> dict[str, str]:
+    return {leg.name: "http://127.0.0.1:1" for leg, _ in found.legs}
 
 
 def sample(name: str) -> Path:

@@ -184,18 +184,30 @@ def _is_file(path: tuple[str, ...]) -> bool:
     return (path[0] == "tools" and path[-1] == "parameters") or path[-2:] == ("template_filesystem_access", "base_path")
 
 
+def secrets_of(item: Item) -> Iterator[str]:
+    """Every literal credential of a config: of extra headers and of fields of extra bodies."""
+    for where, key in _literals(item.plain()):
+        yield str(where[key])
+
+
 def _scrub(value: object) -> None:
-    """Replace every literal credential below, in place: of extra headers and of fields of extra bodies."""
+    """Replace every literal credential below, in place."""
+    for where, key in list(_literals(value)):
+        where[key] = DUMMY
+
+
+def _literals(value: object) -> Iterator[tuple[Tree, str]]:
+    """Where literal credentials are: a table and a key of it."""
     if isinstance(value, list):
         for one in value:
-            _scrub(one)
+            yield from _literals(one)
     if not isinstance(value, dict):
         return
     subject = str(value.get("name") or value.get("pointer") or "").rpartition("/")[2]
     for key, one in value.items():
         if isinstance(one, str) and "::" not in one and is_secret(one, subject if key == "value" else str(key)):
-            value[key] = DUMMY
-        _scrub(one)
+            yield value, key
+        yield from _literals(one)
 
 
 def _references(value: object) -> Iterator[str]:

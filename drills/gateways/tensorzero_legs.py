@@ -10,6 +10,7 @@ from drills.gateways.tensorzero_config import CHAT_COMPLETION, Config, Function,
 from drills.gateways.tensorzero_providers import KINDS, REACHABLE
 from drills.legs import Leg
 from drills.problems import Place, Problem, UsageProblem, choices
+from drills.routes import Route
 
 FUNCTION = "tensorzero::function_name::"
 MODEL = "tensorzero::model_name::"
@@ -39,7 +40,7 @@ def find(config: Config, asked: str | None) -> Found:
     """The legs of a config. asked: a function or model, by its own or by its full name; chosen when None.
 
     Raises `UsageProblem` with every problem of the config: what `read` found, an unknown entry, nothing to fail over
-    to, a provider that a drill cannot reach.
+    to, a provider that a drill cannot stand in for.
     """
     problems = list(config.problems)
     entry = _entry(config, asked, problems)
@@ -48,7 +49,7 @@ def find(config: Config, asked: str | None) -> Found:
         problems += _unfit(function, config)
     levels = _levels(config, entry)
     on_chain = [(level, provider) for level, providers in enumerate(levels) for provider in providers]
-    problems += [problem for _, provider in on_chain for problem in _unreachable(provider)]
+    problems += [problem for _, provider in on_chain for problem in _unspoken(provider)]
     if entry and len(levels) < 2 and not config.problems:  # else it may only be a consequence
         problems.append(_one_level(config, entry, levels))
     if problems:
@@ -120,14 +121,23 @@ def _unfit(function: Function, config: Config) -> Iterator[Problem]:
                 yield Problem(f"{what}; a drill follows {CHAT_COMPLETION}{instead}", variant.place)
 
 
-def _unreachable(provider: Provider) -> Iterator[Problem]:
-    who = f"provider {provider.name!r} of model {provider.model!r}"
+def _unspoken(provider: Provider) -> Iterator[Problem]:
     if provider.found is None:
-        what = f"{who} is of type {provider.kind!r}, which a drill cannot stand in for; {choices(provider.kind, KINDS)}"
-        yield Problem(what, provider.place)
-    elif KINDS[provider.kind].base_key is None:
-        what = f"{who}: TensorZero has no base URL setting for {provider.kind!r}, so a private copy cannot redirect it"
-        yield Problem(f"{what}; {choices(provider.kind, REACHABLE)}", provider.place)
+        what = f"{_who(provider)} is of type {provider.kind!r}, which a drill cannot stand in for"
+        yield Problem(f"{what}; {choices(provider.kind, KINDS)}", provider.place)
+
+
+def without_base_url(found: Found) -> Iterator[Problem]:
+    """Why a private copy cannot lead a leg elsewhere: TensorZero has no setting for that."""
+    for _, provider in found.legs:
+        if KINDS[provider.kind].base_key is None:
+            what = f"{_who(provider)}: TensorZero has no base URL setting for {provider.kind!r}, so a private copy"
+            what = f"{what} cannot redirect it; use --route {Route.FORWARD} or --route {Route.SEALED}"
+            yield Problem(f"{what}, or only these: {', '.join(REACHABLE)}", provider.place)
+
+
+def _who(provider: Provider) -> str:
+    return f"provider {provider.name!r} of model {provider.model!r}"
 
 
 def _one_level(config: Config, entry: str, levels: Sequence[Sequence[Provider]]) -> Problem:

@@ -13,6 +13,8 @@ from drills.gateways.domains import Domains, cloud_of, host_of, region_of_host, 
 from drills.gateways.items import Item
 
 ENV_PREFIX = "env::"
+BASE_KEYS = ("api_base", "endpoint", "endpoint_url")
+LOCATION_KEYS = ("location", "region")
 REGION = "us-east-1"
 """The region of a Bedrock provider whose config leaves it to the AWS SDK, on a machine that does not say either."""
 

@@ -64,6 +64,11 @@ class Way(Protocol):
     def ground(self) -> AbstractAsyncContextManager[Ground]:
         """Where every process of the run lives. The first to be entered and the last to be left."""
 
+    def behind(self) -> AbstractAsyncContextManager[Mapping[str, int]]:
+        """The legs that no simulated provider answers, with the loopback port that leads to who does. Entered before
+        the planes start. Raises `UsageProblem` when nobody is there.
+        """
+
     def stands(self) -> Mapping[str, Stand]:
         """Where each leg and each shared host stands in a private network; empty where any loopback port will do. Asked
         before the planes start.
@@ -84,6 +89,14 @@ class Way(Protocol):
         """Lead to each leg's loopback port whatever the gateway sends to the leg: in the context, all that its `Launch`
         needs is there. Left when the gateway has ended. Only the entrance, of a gateway that runs already.
         """
+
+
+class Simulated:
+    """The part of a way whose legs are all answered by simulated providers."""
+
+    def behind(self) -> AbstractAsyncContextManager[Mapping[str, int]]:
+        """None."""
+        return nullcontext({})
 
 
 class Outside:

@@ -14,7 +14,7 @@ from drills.gateways.base import Discovery, Entrance, RunsAlready
 from drills.ground import Stand
 from drills.problems import Problem
 from drills.routes import Route
-from drills.routing.base import Apart, Certificates, Outside, Planned, Scene, Way, unanswerable, unencrypted
+from drills.routing.base import Apart, Certificates, Outside, Planned, Scene, Simulated, Way, unanswerable, unencrypted
 
 
 class Fixed:
@@ -42,7 +42,7 @@ class Fixed:
         return _Fixed(scene)
 
 
-class _Fixed(Outside, Apart):
+class _Fixed(Outside, Apart, Simulated):
     """The ports are there, and the gateway is."""
 
     def __init__(self, scene: Scene) -> None:

@@ -10,7 +10,7 @@ from drills.address import Address, Reach
 from drills.gateways.base import Discovery, Entrance, RunsAlready
 from drills.problems import Problem
 from drills.routes import Route
-from drills.routing.base import Apart, Certificates, Outside, Planned, Scene, Way, unanswerable, unencrypted
+from drills.routing.base import Apart, Certificates, Outside, Planned, Scene, Simulated, Way, unanswerable, unencrypted
 
 
 class Rewrite:
@@ -19,7 +19,10 @@ class Rewrite:
     name = Route.REWRITE
 
     def problems(self, planned: Planned) -> Iterator[Problem]:
-        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break."""
+        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break; and what the
+        adapter cannot put into a copy.
+        """
+        yield from planned.found.not_rewritten
         yield from unencrypted(planned)
         yield from unanswerable(planned)
 
@@ -36,7 +39,7 @@ class Rewrite:
         return _Rewriting(scene)
 
 
-class _Rewriting(Outside, Apart):
+class _Rewriting(Outside, Apart, Simulated):
     """The gateway's own base URLs lead to the planes."""
 
     def __init__(self, scene: Scene) -> None:

@@ -16,7 +16,7 @@ from drills.gateways.base import Discovery, TakesUnchanged
 from drills.legs import Leg, Sharing
 from drills.problems import Problem
 from drills.routes import Route
-from drills.routing.base import Certificates, Planned, Scene
+from drills.routing.base import Certificates, Planned, Scene, Simulated
 from drills.scenario import FaultUse
 
 
@@ -62,6 +62,7 @@ def problems(planned: Planned) -> Iterator[Problem]:
     if not isinstance(gateway, TakesUnchanged):
         yield Problem(f"{gateway.name} cannot be drilled with its config unchanged; use --route {Route.REWRITE}")
         return
+    yield from found.not_unchanged
     for leg in found.legs:
         if not leg.hosts:
             what = f"leg {leg.name}: the host that the gateway calls for it is not known from the config"
@@ -118,7 +119,7 @@ def shared(legs: Sequence[Leg]) -> dict[str, Sharing]:
     }
 
 
-class Unchanged:
+class Unchanged(Simulated):
     """The part of such a way that does not depend on how the traffic is led: who vouches, and for which names."""
 
     def __init__(self, scene: Scene) -> None:

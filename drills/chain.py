@@ -1,0 +1,249 @@
+"""`chain.jsonl`: one line for each run that was sealed, each with the hash of the line before it.
+
+Law: the file only grows, one whole line at a time, under a lock on itself. So two drills that end at once come one
+after the other, and a line that a crash cut short is never taken away: the next writer ends it and says in a line of
+its own what it was.
+
+`parse` is pure; `writing` is the only place that writes.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from drills.canonical import damage, decode, encoded, hash_of, sha256
+from drills.findings import Finding, note
+
+CHAIN_FILE = "chain.jsonl"
+
+
+class Kind(enum.StrEnum):
+    """What a line of the chain says."""
+
+    SEALED = "sealed"
+    """A run was sealed; sha256 is that of its manifest."""
+    SIGNED = "signed"
+    """The manifest of a run that had been sealed before was signed."""
+    PRUNED = "pruned"
+    """The tool removed a run, because somebody asked it to; sha256 is that of its manifest. about: its verdict."""
+    WRITTEN = "written"
+    """A document over several runs was written beside them; sha256 is that of its file."""
+    TORN = "torn"
+    """A line that a crash cut short stands before this one; sha256 is that of what there is of it."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line. subject: the run's folder, or the document's file. at: UTC. previous: the hash of the whole line before,
+    empty for the first. signature, key: SHA-256 of `manifest.sig`, and the fingerprint of the key, of a signed run.
+    """
+
+    kind: Kind
+    at: str
+    subject: str
+    sha256: str
+    previous: str
+    about: str = ""
+    signature: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line as it stands in the file. number: counted from 1. hash: its own; the next line repeats it."""
+
+    number: int
+    line: Line
+    hash: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as it was read. torn: what a crash left at its end, without a line end. there: whether there is one."""
+
+    links: tuple[Link, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    torn: bytes = b""
+    there: bool = False
+
+    @property
+    def head(self) -> str:
+        """The hash of the last line: whoever keeps it elsewhere can tell later that nothing before it was changed."""
+        return self.links[-1].hash if self.links else ""
+
+    def sealed(self, run: str) -> Link | None:
+        """The line that sealed a run, unless the run was pruned since."""
+        found = None
+        for link in self.links:
+            if link.line.subject == run and link.line.kind in {Kind.SEALED, Kind.PRUNED}:
+                found = link if link.line.kind is Kind.SEALED else None
+        return found
+
+    def standing(self) -> dict[str, Link]:
+        """By run, the last line that sealed or pruned it."""
+        return {one.line.subject: one for one in self.links if one.line.kind in {Kind.SEALED, Kind.PRUNED}}
+
+    def last(self, kind: Kind) -> dict[str, Link]:
+        """By subject, the last line of a kind."""
+        return {one.line.subject: one for one in self.links if one.line.kind is kind}
+
+
+def read(root: Path) -> Chain:
+    """The chain of a folder of runs; an empty one when there is none. Raises `OSError`."""
+    try:
+        return parse((root / CHAIN_FILE).read_bytes())
+    except FileNotFoundError:
+        return Chain()
+
+
+def parse(data: bytes) -> Chain:
+    """A chain out of its bytes. What is wrong with it is in its findings, and reading goes on after it."""
+    *pieces, rest = data.split(b"\n")
+    numbered = list(enumerate([piece + b"\n" for piece in pieces], start=1))
+    if rest and not damage(rest + b"\n"):
+        numbered.append((len(numbered) + 1, rest + b"\n"))  # whole but for its line end
+        rest = b""
+    reader = _Reader()
+    for number, piece in numbered:
+        reader.take(number, piece)
+    return reader.done(rest)
+
+
+class _Reader:
+    """Reads a chain line by line. `_odd` are lines that cannot be read and that no later line has explained yet."""
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+        self._findings: list[Finding] = []
+        self._odd: list[tuple[int, bytes, str]] = []
+        self._sealed: set[str] = set()
+
+    def take(self, number: int, piece: bytes) -> None:
+        wrong = damage(piece)
+        line = None
+        if not wrong:
+            try:
+                line = decode(piece, Line)
+            except msgspec.MsgspecError as error:
+                wrong = f"not a line of a chain: {error}"
+        if line is None:
+            self._odd.append((number, piece, wrong))
+            return
+        self._follows(number, line)
+        self._twice(number, line)
+        self._links.append(Link(number, line, hash_of(piece)))
+
+    def _follows(self, number: int, line: Line) -> None:
+        where = f"line {number}"
+        odd = self._unexplained()
+        if line.kind is Kind.TORN and line.sha256 == sha256(odd.removesuffix(b"\n")):
+            self._findings.append(note(CHAIN_FILE, f"{where}: a line before it was cut short by a crash on {line.at}"))
+        elif self._odd:
+            self._complain()
+        elif line.kind is Kind.TORN:
+            self._add(where, "speaks of a line that was cut short and is not there")
+        before = self._links[-1].hash if self._links else ""
+        if line.previous != before and (line.kind is Kind.TORN or not self._odd):
+            what = "does not follow the line before it: a line was removed, added or moved"
+            self._findings.append(
+                Finding(
+                    file=CHAIN_FILE, where=where, what=what, expected=before or "none", found=line.previous or "none"
+                )
+            )
+        self._odd = []
+
+    def _twice(self, number: int, line: Line) -> None:
+        """A run is sealed once: whoever changes it and seals it again is seen."""
+        if line.kind is Kind.SEALED and line.subject in self._sealed:
+            self._add(f"line {number}", f"seals {line.subject} a second time")
+        if line.kind is Kind.SEALED:
+            self._sealed.add(line.subject)
+        elif line.kind is Kind.PRUNED:
+            self._sealed.discard(line.subject)
+
+    def _unexplained(self) -> bytes:
+        return b"".join(piece for _, piece, _ in self._odd)
+
+    def _complain(self) -> None:
+        for number, _, wrong in self._odd:
+            self._add(f"line {number}", wrong)
+
+    def _add(self, where: str, what: str) -> None:
+        self._findings.append(Finding(file=CHAIN_FILE, where=where, what=what))
+
+    def done(self, rest: bytes) -> Chain:
+        torn = self._unexplained() + rest if rest else b""
+        if torn:
+            what = "it ends in a line that was cut short, by a crash or by hand; the next run will note it"
+            self._add("the end", what)
+        else:
+            self._complain()
+        return Chain(tuple(self._links), tuple(self._findings), torn, there=True)
+
+
+class Writer:
+    """Adds lines. Only while the lock is held."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        file.seek(0)
+        data = file.read()
+        self._file = file
+        self.chain = parse(data)
+        self._ended = data.endswith(b"\n") or not data
+        if self.chain.torn:
+            self.add(Kind.TORN, "", sha256(self.chain.torn))
+
+    def add(
+        self, kind: Kind, subject: str, digest: str, *, about: str = "", signature: str = "", key: str = ""
+    ) -> Link:
+        """Add a line; it is on the disk when this returns. Raises `OSError`; nothing was added then."""
+        line = Line(
+            kind=kind,
+            at=now(),
+            subject=subject,
+            sha256=digest,
+            previous=self.chain.head,
+            about=about,
+            signature=signature,
+            key=key,
+        )
+        data = encoded(line)
+        self._append(data if self._ended else b"\n" + data)
+        number = self.chain.links[-1].number + 1 if self.chain.links else 1
+        link = Link(number, line, hash_of(data))
+        self.chain = Chain((*self.chain.links, link), self.chain.findings, there=True)
+        return link
+
+    def _append(self, data: bytes) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        try:
+            if os.write(self._file.fileno(), data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), CHAIN_FILE)  # noqa: TRY301  undone as any other
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(size)
+            raise
+        self._ended = True
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[Writer]:
+    """Add to the chain of a folder of runs; one process at a time. Raises `OSError` when it cannot be written."""
+    with (root / CHAIN_FILE).open("a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield Writer(file)
+
+
+def now() -> str:
+    """The time as records hold it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,214 @@
+"""A quarter out of its runs, its plan and its register. Pure: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+
+from drills import __version__
+from drills.kept import UNFINISHED, UNREADABLE
+from drills.quarter.availability import budgets, chains, downtimes
+from drills.quarter.coverage import coverage
+from drills.quarter.dates import parse
+from drills.quarter.findings import findings
+from drills.quarter.money import efforts, savings
+from drills.quarter.plan import QuarterPlan
+from drills.quarter.recovery import recoveries, returns, trend
+from drills.quarter.register import Register
+from drills.quarter.result import (
+    GATEWAY_LEG,
+    QUARTER_SCHEMA,
+    Cell,
+    FindingPart,
+    FindingState,
+    GatewayRow,
+    Headline,
+    QuarterResult,
+    QuarterVerdict,
+    RunRow,
+    ScenarioRow,
+    Standing,
+    State,
+    Trial,
+)
+from drills.quarter.run import RunOfQuarter
+from drills.quarter.trials import margin, trials, worst_of
+from drills.result import Verdict
+
+QUARTERS = 4
+"""The quarter that is reported on and the three before it."""
+
+
+def assemble(runs: Sequence[RunOfQuarter], plan: QuarterPlan, register: Register) -> QuarterResult:
+    """The whole result. Runs of other quarters than the last four, and those after `plan.until`, count nowhere."""
+    quarter = parse(plan.quarter)
+    quarters = [quarter.after(number) for number in range(1 - QUARTERS, 1)]
+    known = sorted((run for run in runs if run.quarter in quarters and _began_before(run, plan)), key=_by_time)
+    inside = [run for run in known if run.quarter == quarter]
+    every_trial = list(trials(known, plan))
+    names = {run.name for run in inside}
+    own_trials = [trial for trial in every_trial if trial.run in names]
+    cells = coverage(known, plan)
+    found = findings(known, plan, register)
+    taken_together = chains(known, plan)
+    return QuarterResult(
+        schema=QUARTER_SCHEMA,
+        tool_version=__version__,
+        quarter=str(quarter),
+        first_day=quarter.first.isoformat(),
+        last_day=quarter.last.isoformat(),
+        until=plan.until,
+        plan=plan,
+        register=register,
+        headline=_headline(inside, own_trials, cells, found),
+        gateways=tuple(_gateways(inside)),
+        scenarios=tuple(_scenarios(inside)),
+        coverage=cells,
+        recoveries=recoveries(own_trials),
+        returns=returns(inside),
+        trend=trend(every_trial, known, quarters),
+        downtimes=downtimes(plan),
+        chains=taken_together,
+        budgets=budgets(own_trials, plan),
+        savings=savings(taken_together, plan),
+        efforts=efforts(inside, plan),
+        findings=found,
+        runs=tuple(map(_row, inside)),
+        undated=tuple(_row(run) for run in sorted(runs, key=lambda run: run.name) if run.quarter is None),
+        earlier=tuple(_row(run) for run in known if run.quarter != quarter),
+        unmatched=tuple(_unmatched(known, plan)),
+    )
+
+
+def _by_time(run: RunOfQuarter) -> tuple[str, str]:
+    return run.started.isoformat() if run.started else "", run.name
+
+
+def _began_before(run: RunOfQuarter, plan: QuarterPlan) -> bool:
+    return run.started is not None and run.started.isoformat() < plan.until
+
+
+def _headline(
+    inside: Sequence[RunOfQuarter], own: Sequence[Trial], cells: Sequence[Cell], found: Sequence[FindingPart]
+) -> Headline:
+    counted = [run for run in inside if run.counts]
+    passed = sum(run.result is not None and run.result.verdict is Verdict.PASS for run in counted)
+    last = {(run.scenario, run.gateway): run for run in counted}
+    beyond = {trial.run for trial in own if trial.standing is Standing.BEYOND}
+    bad = [
+        f"{scenario} on {gateway}"
+        for (scenario, gateway), run in sorted(last.items())
+        if run.name in beyond or (run.result is not None and run.result.verdict is Verdict.FAIL)
+    ]
+    states = [cell.state for cell in cells]
+    missing = states.count(State.OVERDUE) + states.count(State.NEVER)
+    verdict = QuarterVerdict.NOT_MET if bad else QuarterVerdict.MET
+    if not bad and (missing or not counted):
+        verdict = QuarterVerdict.INCOMPLETE
+    worst = worst_of(own)
+    kinds = [part.state for part in found]
+    to_do = {FindingState.NEW, FindingState.OPEN, FindingState.OVERDUE, FindingState.REOPENED, FindingState.EXPIRED}
+    return Headline(
+        verdict=verdict,
+        runs=len(inside),
+        counted=len(counted),
+        passed=passed,
+        failed=len(counted) - passed,
+        not_counted=len(inside) - len(counted),
+        gateways=len({run.gateway for run in counted}),
+        pairs=len(last),
+        failed_pairs=tuple(bad),
+        cells=len(cells),
+        overdue=states.count(State.OVERDUE),
+        never=states.count(State.NEVER),
+        trials=len(own),
+        beyond=sum(trial.standing is Standing.BEYOND for trial in own),
+        worst=worst,
+        worst_margin=margin(worst) if worst is not None else None,
+        findings_open=sum(kind in to_do for kind in kinds),
+        findings_overdue=kinds.count(FindingState.OVERDUE),
+        findings_reopened=kinds.count(FindingState.REOPENED),
+    )
+
+
+def _gateways(inside: Iterable[RunOfQuarter]) -> Iterator[GatewayRow]:
+    by_name: dict[str, list[RunOfQuarter]] = {}
+    for run in inside:
+        if run.gateway:
+            by_name.setdefault(run.gateway, []).append(run)
+    for name in sorted(by_name):
+        runs = by_name[name]
+        results = [run.result for run in runs if run.result is not None]
+        verdicts = [run.result.verdict for run in runs if run.result is not None and run.counts]
+        legs = {
+            f"{leg.name} ({leg.role}; {leg.provider}, {leg.model}; {', '.join(filter(None, (leg.cloud, leg.region)))})"
+            for result in results
+            for leg in result.legs
+            if leg.role is not None
+        }
+        yield GatewayRow(
+            gateway=name,
+            versions=tuple(sorted({result.gateway.version for result in results if result.gateway.version})),
+            configs=tuple(
+                sorted({f"{one.gateway.config_file} {one.gateway.config_sha256[:12]}".strip() for one in results})
+            ),
+            routes=tuple(sorted({result.gateway.route.value for result in results})),
+            legs=tuple(sorted(legs)),
+            drills=len(verdicts),
+            passed=verdicts.count(Verdict.PASS),
+            failed=verdicts.count(Verdict.FAIL),
+            not_counted=len(runs) - len(verdicts),
+        )
+
+
+def _scenarios(inside: Iterable[RunOfQuarter]) -> Iterator[ScenarioRow]:
+    by_name: dict[str, list[RunOfQuarter]] = {}
+    for run in inside:
+        by_name.setdefault(run.scenario, []).append(run)
+    for name in sorted(by_name):
+        runs = by_name[name]
+        objectives = [run.result.scenario.objective for run in runs if run.result is not None]
+        yield ScenarioRow(
+            scenario=name,
+            objective=objectives[-1] if objectives else "",
+            gateways=tuple(sorted({run.gateway for run in runs})),
+            runs=len(runs),
+            counted=sum(run.counts for run in runs),
+        )
+
+
+def _row(run: RunOfQuarter) -> RunRow:
+    result, head = run.result, run.head
+    why = run.problem
+    if result is not None and not run.counts:
+        why = "; ".join(result.reasons) or "it gives no reason"
+    return RunRow(
+        name=run.name,
+        started_at=run.started_at,
+        scenario=run.scenario,
+        scenario_sha256=result.scenario.sha256 if result else head.scenario_sha256 if head else "",
+        gateway=run.gateway,
+        version=result.gateway.version if result else head.gateway_version if head else "",
+        config_file=result.gateway.config_file if result else head.config_file if head else "",
+        config_sha256=result.gateway.config_sha256 if result else head.config_sha256 if head else "",
+        seed=result.seed if result else head.seed if head else None,
+        tool_version=result.tool_version if result else head.tool_version if head else "",
+        verdict=result.verdict.value if result else UNFINISHED if head else UNREADABLE,
+        counts=run.counts,
+        why_not=why,
+        history_sha256=run.history_sha256,
+    )
+
+
+def _unmatched(runs: Sequence[RunOfQuarter], plan: QuarterPlan) -> Iterator[str]:
+    """What the plan says about legs that no run knows: a typing error, most often."""
+    known = {(run.gateway, leg.name) for run in runs if run.result for leg in run.result.legs}
+    known |= {(gateway, GATEWAY_LEG) for gateway, _ in known}
+    for part in plan.legs:
+        if any(part.leg == name and part.gateway in {None, gateway} for gateway, name in known):
+            continue
+        names = sorted({name for _, name in known})
+        near = difflib.get_close_matches(part.leg, names, n=1)
+        of = f" of {part.gateway}" if part.gateway else ""
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield f"the plan speaks of the leg {part.leg}{of}, which no run of the last four quarters knows{hint}"

@@ -1,0 +1,142 @@
+"""Sealing a run: its manifest and its line in the chain, so that each is there whenever the other is.
+
+The order is: the manifest under another name, the line, the manifest's own name. A crash before the line leaves a run
+that is not sealed; a crash after it leaves one whose manifest only wants its name, which the next writer gives it.
+A removal is written down before it happens, for the same reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from drills import chain
+from drills.canonical import sha256
+from drills.chain import Kind, Writer, now, writing
+from drills.files import write_whole
+from drills.kept import Kept
+from drills.manifest import (
+    HALF_FILE,
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    Origin,
+    Previous,
+    Sealer,
+    encode,
+    files_of,
+    hashed,
+    make,
+)
+from drills.problems import UsageProblem
+
+if TYPE_CHECKING:
+    from drills.signing import Signer  # brings a library that only signing needs
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A run that was sealed. number: how many runs its chain has sealed. head: the hash of the chain's last line."""
+
+    run: str
+    number: int
+    head: str
+
+    def __str__(self) -> str:
+        return f"sealed as run {self.number} of its chain, head {self.head}"
+
+
+def seal(folder: Path, by: Sealer, signer: Signer | None = None, imported: Origin | None = None) -> Sealed:
+    """Seal a run that has ended. Raises `OSError`, or `UsageProblem` when it is sealed already."""
+    folder = folder.resolve()
+    bare = make(_id(folder), now(), by, files_of(folder), imported)
+    with writing(folder.parent) as book:
+        _complete(folder.parent, book)
+        if (folder / MANIFEST_FILE).exists() or book.chain.sealed(_id(folder)):
+            raise UsageProblem(f"{folder}: sealed already")
+        data = encode(msgspec.structs.replace(bare, previous=_previous(book)))
+        write_whole(folder / HALF_FILE, data)
+        signature = _sign(folder, data, signer)
+        key = signer.fingerprint if signer else ""
+        line = book.add(Kind.SEALED, _id(folder), sha256(data), signature=signature, key=key)
+        os.replace(folder / HALF_FILE, folder / MANIFEST_FILE)  # noqa: PTH105  the atomic step is the point
+        return Sealed(_id(folder), _count(book), line.hash)
+
+
+def sign(folder: Path, signer: Signer) -> Sealed:
+    """Sign a run that was sealed before. Raises `OSError`, or `UsageProblem` when it was not."""
+    folder = folder.resolve()
+    with writing(folder.parent) as book:
+        _complete(folder.parent, book)
+        link = book.chain.sealed(_id(folder))
+        if link is None or not (folder / MANIFEST_FILE).is_file():
+            raise UsageProblem(f"{folder}: not sealed by this chain, so there is nothing to sign")
+        data = (folder / MANIFEST_FILE).read_bytes()
+        if sha256(data) != link.line.sha256:
+            raise UsageProblem(f"{folder / MANIFEST_FILE}: not the manifest that was sealed; `drill verify` says more")
+        signature = _sign(folder, data, signer)
+        line = book.add(Kind.SIGNED, _id(folder), sha256(data), signature=signature, key=signer.fingerprint)
+        return Sealed(_id(folder), _count(book), line.hash)
+
+
+def bury(root: Path, runs: Iterable[Kept]) -> None:
+    """Write down that these runs are about to be removed on purpose: those that were sealed. Raises `OSError`."""
+    standing = chain.read(root).standing()
+    leaving = [run for run in runs if _id(root / run.name) in standing]
+    if not leaving:
+        return
+    with writing(root) as book:
+        for run in leaving:
+            link = book.chain.sealed(_id(root / run.name))
+            if link is not None:
+                book.add(Kind.PRUNED, link.line.subject, link.line.sha256, about=run.verdict)
+
+
+def record(document: Path) -> str:
+    """Write down the hash of a document over several runs that was written beside them; the chain's head after it.
+
+    A later version of the same document replaces it. Raises `OSError`.
+    """
+    found = hashed(document)
+    with writing(document.resolve().parent) as book:
+        return book.add(Kind.WRITTEN, found.name, found.sha256).hash
+
+
+def _complete(root: Path, book: Writer) -> None:
+    """Give a manifest its name whose sealing was cut off after its line was written."""
+    last = max(book.chain.last(Kind.SEALED).values(), key=lambda link: link.number, default=None)
+    if last is None or Path(last.line.subject).name != last.line.subject:
+        return
+    half = root / last.line.subject / HALF_FILE
+    if half.is_file() and not half.with_name(MANIFEST_FILE).exists() and hashed(half).sha256 == last.line.sha256:
+        os.replace(half, half.with_name(MANIFEST_FILE))  # noqa: PTH105
+
+
+def _previous(book: Writer) -> Previous | None:
+    links = book.chain.links
+    if not links:
+        return None
+    runs = [link for link in links if link.line.kind is Kind.SEALED]
+    run, digest = (runs[-1].line.subject, runs[-1].line.sha256) if runs else ("", "")
+    return Previous(run=run, sha256=digest, line=book.chain.head)
+
+
+def _sign(folder: Path, data: bytes, signer: Signer | None) -> str:
+    if signer is None:
+        return ""
+    signature = signer.sign(data)
+    write_whole(folder / SIGNATURE_FILE, signature)
+    return sha256(signature)
+
+
+def _count(book: Writer) -> int:
+    return sum(link.line.kind is Kind.SEALED for link in book.chain.links)
+
+
+def _id(folder: Path) -> str:
+    """What a run is called in the chain: its folder, but for bytes that are no text."""
+    return folder.name.encode(errors="replace").decode()

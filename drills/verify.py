@@ -1,0 +1,192 @@
+"""`drill verify`: runs and documents, verified, as text or JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from drills import __version__, chain
+from drills.chain import CHAIN_FILE, Chain, Kind
+from drills.documents import base as documents
+from drills.documents.run import is_folder_of_run
+from drills.findings import Finding, Grade, bad
+from drills.manifest import MANIFEST_FILE, hashed
+from drills.problems import UsageProblem
+from drills.verifying import Item, State, covered_by, item
+from drills.verifying import run as verified_run
+
+if TYPE_CHECKING:
+    from drills.signing import Verifier
+
+SCHEMA = "failover-drill/verification/1"
+EXIT_VERIFIED = 0
+EXIT_MISMATCH = 1
+EXIT_NOTHING = 3
+_HEX = 64
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder of runs, or one run or document by itself. head: the hash of the last line of its chain."""
+
+    path: str
+    head: str
+    items: tuple[Item, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it. exit_code: 0 verified, 1 a mismatch, 3 nothing was there to verify."""
+
+    schema: str
+    tool_version: str
+    key: str
+    exit_code: int
+    places: tuple[Place, ...]
+
+
+def verify(paths: Sequence[Path], key: Verifier | None = None, head: str = "") -> Verification:
+    """Verify folders of runs, runs, and documents. head: a hash of a chain that was kept elsewhere.
+
+    Raises `UsageProblem` for a path that is none of these.
+    """
+    if head and (len(head) != _HEX or set(head) - set("0123456789abcdef")):
+        raise UsageProblem(f"--head {head!r}: write the whole hash, {_HEX} digits from 0 to f")
+    places = tuple(_place(path, key, head) for path in paths)
+    mismatch = any(bad(place.findings) or any(one.state is State.MISMATCH for one in place.items) for place in places)
+    some = any(one.state is State.VERIFIED for place in places for one in place.items)
+    return Verification(
+        schema=SCHEMA,
+        tool_version=__version__,
+        key=key.fingerprint if key else "",
+        exit_code=EXIT_MISMATCH if mismatch else EXIT_VERIFIED if some else EXIT_NOTHING,
+        places=places,
+    )
+
+
+def _place(path: Path, key: Verifier | None, head: str) -> Place:
+    kind = next((one for one in documents.documents() if one.claims(path)), None)
+    if kind is None and not path.is_dir():
+        raise UsageProblem(f"{path}: {'not a document of a drill' if path.exists() else 'no such file or folder'}")
+    root = path if kind is None else path.resolve().parent
+    found = chain.read(root)
+    covered = covered_by(root, found, key)
+    findings = [*found.findings, *_kept_elsewhere(found, head)]
+    if kind is not None:
+        one = verified_run(path, found, key, covered) if is_folder_of_run(path) else _document(kind, path, found)
+        return Place(path=str(path), head=found.head, items=(one,), findings=tuple(findings))
+    items = [*_runs(path, found, key, covered), *_documents(path, found)]
+    if not items and not found.there:
+        raise UsageProblem(f"{path}: there is no run in it")
+    if not found.there and any((folder / MANIFEST_FILE).is_file() for folder in _folders(path)):
+        findings.append(Finding(file=CHAIN_FILE, what="missing, though there are runs that were sealed"))
+    return Place(path=str(path), head=found.head, items=tuple(items), findings=tuple(findings))
+
+
+def _kept_elsewhere(found: Chain, head: str) -> list[Finding]:
+    if not head or any(link.hash == head for link in found.links):
+        return []
+    return [Finding(file=CHAIN_FILE, what=f"it has no line with the hash {head}, which was kept elsewhere")]
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(folder for folder in root.iterdir() if is_folder_of_run(folder))
+
+
+def _runs(root: Path, found: Chain, key: Verifier | None, covered: int) -> list[Item]:
+    there = {folder.name.encode(errors="replace").decode(): folder for folder in _folders(root)}
+    standing = found.standing()
+    items = []
+    for name in sorted({*there, *standing}):
+        link = standing.get(name)
+        folder = there.get(name)
+        if (link is None) != (folder is None):
+            # A drill may have ended since the chain was read, or a removal may have begun.
+            found = chain.read(root)
+            link = found.standing().get(name)
+        if link is not None and link.line.kind is Kind.PRUNED:
+            half = f", {link.line.about}" if link.line.about else ""
+            told = f"removed by the tool on {link.line.at}{half}"
+            said = () if folder is None else (_half_removed(name),)
+            items.append(Item(name=name, kind="run", state=State.PRUNED, told=told, findings=said))
+        elif folder is None and link is not None:
+            items.append(_gone(root, name, link.line.at))
+        elif folder is not None:
+            items.append(verified_run(folder, found, key, covered))
+    return items
+
+
+def _half_removed(name: str) -> Finding:
+    what = "the chain says that it was removed, and it is still there: that was cut off, or somebody put it back"
+    return Finding(file=name, what=what, grade=Grade.NOTE)
+
+
+def _gone(root: Path, name: str, at: str) -> Item:
+    folder = root / Path(name).name
+    if folder.is_dir() and not folder.is_symlink():
+        what = f"neither a history nor a manifest is in it; it was sealed on {at}"
+    else:
+        what = f"missing; it was sealed on {at}, and it was not this tool that removed it"
+    return item(name, "run", (Finding(file=name, what=what),), "")
+
+
+def _documents(root: Path, found: Chain) -> list[Item]:
+    items = []
+    seen = set()
+    for kind in documents.documents():
+        if kind.name == "run":
+            continue
+        for path in kind.within(root):
+            seen.add(path.name)
+            items.append(_document(kind, path, found))
+    others = sorted(found.last(Kind.WRITTEN).keys() - seen)
+    return items + [item(name, "document", _as_written(root / Path(name).name, found), "hash only") for name in others]
+
+
+def _document(kind: documents.Document, path: Path, found: Chain) -> Item:
+    recomputed = kind.recompute(path)
+    return item(path.name, kind.name, (*_as_written(path, found), *recomputed.findings), recomputed.told)
+
+
+def _as_written(path: Path, found: Chain) -> tuple[Finding, ...]:
+    """Whether a document has the bytes that the chain says were written, if it says so."""
+    link = found.last(Kind.WRITTEN).get(path.name)
+    if link is None:
+        return ()
+    if not path.is_file():
+        return (Finding(file=path.name, what=f"missing; it was written on {link.line.at}"),)
+    now = hashed(path).sha256
+    if now == link.line.sha256:
+        return ()
+    was = f"sha256 {link.line.sha256}"
+    what = f"not the bytes that were written on {link.line.at}"
+    return (Finding(file=path.name, what=what, expected=was, found=f"sha256 {now}"),)
+
+
+def as_json(found: Verification) -> str:
+    """The verification for other tools."""
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+
+
+def as_text(found: Verification) -> str:
+    """The verification for people: one line for each run, what is wrong below it, the sums last."""
+    return "\n".join(line for place in found.places for line in _lines(place, found.key))
+
+
+def _lines(place: Place, key: str) -> list[str]:
+    lines = [f"{one.grade}: {one}" for one in place.findings]
+    for one in place.items:
+        lines.append(f"{one.state:<8}  {one.name}{f': {one.told}' if one.told else ''}")
+        lines += [f"  {finding.grade}: {finding}" for finding in one.findings]
+    counts = Counter(one.state for one in place.items)
+    sums = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    lines.append(f"{place.path}: {sums or 'no runs'}{f'; signed with {key}' if key and not _wrong(place) else ''}")
+    lines.append(f"chain: {f'head {place.head}' if place.head else 'none'}")
+    return lines
+
+
+def _wrong(place: Place) -> bool:
+    return bad(place.findings) or any(one.state is not State.VERIFIED for one in place.items)
