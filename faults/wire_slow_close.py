@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Passage, Toxic
-from faults.proof import AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
+from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ class WireSlowClose(Fault):
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The delay must be told from noise."""
-        return too_short("delay", self.delay)
+        return too_short("delay", self.delay, 2 * DELAY_AT_LEAST_S)  # how a connection ends is the noisiest of all

@@ -208,7 +208,7 @@ def test_broken_lines_through_the_chain(
         WireSlicer(average_size=1),
         WireSlicer(average_size=128),
         WireSlicer(average_size=250, delay=0.25),
-        WireSlowClose(delay=0.1),
+        WireSlowClose(delay=0.2),
         WireLimitData(bytes=SMALLEST.stream_bytes - 1),
         WireTimeout(timeout=0.001),
     ],
