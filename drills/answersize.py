@@ -8,9 +8,11 @@ from functools import cache
 from typing import NamedTuple
 
 from drills import providers
+from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, answer_words
+from drills.providers.base import Provider
 from faults.base import Fault
-from faults.proof import LATE_BY_S, AnswerSize
+from faults.proof import LATE_BY_S, AnswerSize, Extent
 from faults.shapes import Shape
 
 PROBE_SHARE = 0.8
@@ -51,6 +53,12 @@ def smallest(words: int, first_token_s: float, tokens_per_s: float) -> AnswerSiz
     )
 
 
+def extent(leg: Leg, words: int, *, stream: bool, to_end: bool = False) -> Extent:
+    """What a probe of a leg that is well gets. words: as callers ask for them."""
+    body = _body(providers.get(leg.provider), leg.model, leg.name, words_of_probe(words))
+    return Extent(body.stream_bytes, body.events, to_end) if stream else Extent(body.whole_bytes, 0, to_end)
+
+
 def too_brief(fault: Fault, shape: Shape | None, lasts_s: float, answer: AnswerSize) -> str:
     """Why a fault is not on for long enough, as the end of a sentence; empty when it is. lasts_s: from its beginning to
     its end; one that flaps as a whole is on for less of that at a time.
@@ -64,20 +72,22 @@ def too_brief(fault: Fault, shape: Shape | None, lasts_s: float, answer: AnswerS
     return f"in the {on_s:g}s for which it is on: {needed_s:g}s are needed, {usual}"
 
 
-def _text(words: int) -> tuple[str, ...]:
-    return tuple(answer_words(Mark(_ID, words), _LEG))
+def _text(words: int, leg: str = _LEG) -> tuple[str, ...]:
+    return tuple(answer_words(Mark(_ID, words), leg))
 
 
 @cache
 def _bodies(words: int) -> tuple[_Body, ...]:
-    found, prompt, text = [], Mark(_ID, words).prompt(), _text(words)
-    for provider in map(providers.get, providers.names()):
-        whole, stream = (
-            provider.recognise(asked.method, asked.path, asked.headers, asked.body)
-            for asked in (provider.probe(_MODEL, prompt, streamed) for streamed in (False, True))
-        )
-        reply = provider.stream(stream, text, _REQUEST_ID)
-        streamed = b"".join((reply.opening, *reply.tokens, reply.closing))
-        body = provider.answer(whole, "".join(text), _REQUEST_ID).body
-        found.append(_Body(len(body), len(streamed), len(provider.count_events(streamed, b"")[0])))
-    return tuple(found)
+    return tuple(_body(provider, _MODEL, _LEG, words) for provider in map(providers.get, providers.names()))
+
+
+def _body(provider: Provider, model: str, leg: str, words: int) -> _Body:
+    prompt, text = Mark(_ID, words).prompt(), _text(words, leg)
+    whole, stream = (
+        provider.recognise(asked.method, asked.path, asked.headers, asked.body)
+        for asked in (provider.probe(model, prompt, streamed) for streamed in (False, True))
+    )
+    reply = provider.stream(stream, text, _REQUEST_ID)
+    streamed = b"".join((reply.opening, *reply.tokens, reply.closing))
+    body = provider.answer(whole, "".join(text), _REQUEST_ID).body
+    return _Body(len(body), len(streamed), len(provider.count_events(streamed, b"")[0]))

@@ -303,7 +303,12 @@ class AttemptResult(enum.StrEnum):
 
 
 class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
-    """An attempt ended. `faults` are the ids of every fault that touched it."""
+    """An attempt ended. `faults` are the ids of every fault that touched it.
+
+    connection: the number of the connection that it came on. sent: how many bytes that connection got from the leg's
+    side for it. closes: whether the leg's side ended the connection with it. All None in histories from before they
+    were told.
+    """
 
     attempt: int
     answered_s: float | None
@@ -312,6 +317,9 @@ class AttemptDone(Event, frozen=True, kw_only=True, tag="attempt_done"):
     result: AttemptResult
     faults: tuple[str, ...]
     detail: str = ""
+    connection: int | None = None
+    sent: int | None = None
+    closes: bool | None = None
 
 
 class ConnectHung(Event, frozen=True, kw_only=True, tag="connect_hung"):
@@ -435,8 +443,9 @@ class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
     after, what the kernel said of its process, read by its keeper. These have no id and no port.
 
     A probe that did not prove it may have been repeated; one probe may speak for several faults that have ended. id,
-    port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg, so
-    that they may have hidden this one.
+    port: the mark of the probe and the local port of its connection. beside: other faults that were on at the leg.
+    behind: those of them that, by what the probe met, ended the exchange before this one could show itself; None in
+    histories from before that was told, where any of `beside` may have.
     """
 
     fault: str
@@ -450,6 +459,7 @@ class FaultProof(Event, frozen=True, kw_only=True, tag="fault_proof"):
     proved: bool
     saw: str
     beside: tuple[str, ...] = ()
+    behind: tuple[str, ...] | None = None
 
 
 class PlaneTrouble(Event, frozen=True, kw_only=True, tag="plane_trouble"):

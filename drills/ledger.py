@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import msgspec
+
 from drills import inferred
 from drills.events import (
     AnyEvent,
@@ -49,6 +51,7 @@ from drills.events import (
 from drills.outcomes import Outcome, outcome_of
 from drills.providers.base import Surface
 from drills.request import Attempt, Request
+from faults.base import Fault, Passage, kinds
 
 
 class OnWindow(NamedTuple):
@@ -258,10 +261,11 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     """Join a history."""
     raw = _sort(events)
     by_id: dict[str, list[Attempt]] = defaultdict(list)
-    wires = [(fault, raw.on_windows(fault.id)) for fault in header.faults if fault.plane == "toxi"]
+    wires = [_Wire(plan, raw.on_windows(plan.id)) for plan in header.faults if plan.plane == "toxi"]
+    carried = _Carried(raw) if wires else None
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
-        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(wires, seen, done))))
+        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(wires, carried, seen, done))))
     calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
     own = _inferred(header, raw, calls)
     requests = [*own.requests] if header.inferred else _requests(raw, by_id)
@@ -358,21 +362,61 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
         yield replace(request, slow=True) if slow else request
 
 
+class _Wire:
+    """A fault of the wire, and when it was on."""
+
+    def __init__(self, plan: FaultPlan, windows: Sequence[OnWindow]) -> None:
+        self.plan = plan
+        self.windows = windows
+
+    @cached_property
+    def fault(self) -> Fault:
+        """What it is."""
+        return msgspec.convert(self.plan.settings, kinds()[self.plan.kind])
+
+
+class _Carried:
+    """What each connection got from the leg's side, attempt by attempt."""
+
+    def __init__(self, raw: _Raw) -> None:
+        self._by_connection: dict[int, list[tuple[float, float, int]]] = defaultdict(list)
+        for number, done in raw.finished.items():
+            if done.connection is not None and done.sent is not None and number in raw.received:
+                got = (raw.received[number].received_s, done.done_s, done.sent)
+                self._by_connection[done.connection].append(got)
+
+    def since(self, on_s: float, done: AttemptDone) -> int:
+        """Bytes of the attempts on a connection that began after a time, up to the end of this one."""
+        got = self._by_connection.get(done.connection or 0, ())
+        return sum(sent for received_s, done_s, sent in got if received_s >= on_s and done_s <= done.done_s)
+
+
 def _on_the_wire(
-    wires: Iterable[tuple[FaultPlan, Sequence[OnWindow]]], seen: AttemptReceived, done: AttemptDone | None
+    wires: Iterable[_Wire], carried: _Carried | None, seen: AttemptReceived, done: AttemptDone | None
 ) -> Iterable[str]:
-    """Faults at the leg during an attempt; one that was put on while it was answered whole may have missed it."""
+    """Faults at the leg during an attempt that it met; one that was put on while it was answered whole may have missed
+    it. Of an attempt whose end was not told, and of those of histories that do not tell what went over the line, it is
+    assumed that they met it.
+    """
     whole = done is not None and done.result is AttemptResult.ANSWERED
     ends_s = math.inf if done is None else done.done_s
-    for fault, windows in wires:
-        if seen.leg not in fault.legs:
+    for wire in wires:
+        if seen.leg not in wire.plan.legs:
             continue
-        next_one = bisect.bisect_right(windows, seen.received_s, key=lambda window: window.ends_s)
-        if next_one == len(windows):
+        next_one = bisect.bisect_right(wire.windows, seen.received_s, key=lambda window: window.ends_s)
+        if next_one == len(wire.windows):
             continue
-        first = windows[next_one]
-        if ends_s >= (first.on_s if whole else first.began_s):
-            yield fault.id
+        first = wire.windows[next_one]
+        if ends_s < (first.on_s if whole else first.began_s):
+            continue
+        if done is None or done.sent is None or carried is None or _met(wire.fault, first, done, carried):
+            yield wire.plan.id
+
+
+def _met(fault: Fault, on: OnWindow, done: AttemptDone, carried: _Carried) -> bool:
+    closed = bool(done.closes) and on.on_s <= done.done_s < on.ends_s
+    passage = Passage(sent=done.sent or 0, carried=carried.since(on.on_s, done), closed=closed)
+    return fault.meets(passage)
 
 
 def _on_windows(

@@ -303,10 +303,11 @@ def _telling(proofs: Sequence[FaultProof]) -> FaultProof | None:
 
 
 def _hidden_by(ledger: Ledger, leg: str, probes: Sequence[FaultProof]) -> tuple[str, ...]:
-    """Other faults that were on at a leg during each of these probes, if a probe of one of them proved it there."""
+    """Other faults that ended each of these probes too soon for it, if a probe of one of them proved it there."""
     if not probes:
         return ()
-    beside = [other for other in probes[0].beside if all(other in probe.beside for probe in probes)]
+    found = [probe.beside if probe.behind is None else probe.behind for probe in probes]
+    beside = [other for other in found[0] if all(other in others for others in found)]
     proved = {
         proof.fault
         for f in ledger.faults

@@ -38,6 +38,7 @@ from faults.planes.control import (
 
 _READY_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 2.0
+_LINE_WITHIN_S = 3.0
 
 
 class FaultPlane(Protocol):
@@ -60,7 +61,6 @@ class ChildPlane:
 
     what = "plane"
     module = ""
-    answer_within_s = _ANSWER_WITHIN_S
 
     def __init__(self, child: Child, ready: PlaneReady, clock: Clock, emit: Callable[[AnyEvent], None]) -> None:
         self.ports = ready.ports
@@ -73,6 +73,11 @@ class ChildPlane:
         self._decoder = msgspec.json.Decoder(PlaneEvent)
         child.listen(self._hear, self._mourn)
         self._beating = asyncio.create_task(self._beat())
+
+    @property
+    def answer_within_s(self) -> float:
+        """How long it may take to carry a command out."""
+        return _ANSWER_WITHIN_S
 
     @classmethod
     async def begin(
@@ -197,7 +202,11 @@ class ToxiPlane(ChildPlane):
 
     what = "toxiproxy plane"
     module = "faults.planes.toxi"
-    answer_within_s = 5.0  # a second and more for each line with a caller that does not read
+
+    @property
+    def answer_within_s(self) -> float:
+        """It grows with the lines: each whose caller does not read takes a few calls of up to a second."""
+        return _ANSWER_WITHIN_S + _LINE_WITHIN_S * len(self.ports)
 
     @classmethod
     async def start(

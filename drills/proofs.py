@@ -20,7 +20,7 @@ import msgspec
 
 from drills import providers
 from drills.address import Reach
-from drills.answersize import PROBE_SHARE, words_of_probe
+from drills.answersize import PROBE_SHARE, extent, words_of_probe
 from drills.chat import read_whole
 from drills.client import FaultProber, Proof
 from drills.clock import Clock
@@ -28,7 +28,8 @@ from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer, read_unsigned
 from faults.base import Fault, Lookups, kinds
-from faults.proof import Came, ProbeOutcome
+from faults.beside import Beside, added_s, judge
+from faults.proof import Came, Extent, ProbeOutcome
 
 QUIET_S = 1.2
 """What comes so much later than usual does not come, for a probe."""
@@ -192,7 +193,7 @@ class Prover:
         await asyncio.gather(*(self._prove_leg(fault, leg, until_s) for leg in fault.legs))
 
     async def _prove_leg(self, fault: FaultPlan, leg: str, until_s: float) -> None:
-        spec, since_s = _fault(fault), self._clock.now_s()
+        spec, way, since_s = _fault(fault), _way(fault), self._clock.now_s()
         for _ in range(_TRIES):
             left_s = until_s - self._clock.now_s()
             if fault.square is not None:
@@ -202,17 +203,26 @@ class Prover:
                     return
                 await asyncio.sleep(wait_s)
                 left_s = min(left_s - wait_s, on_s)
-            within_s = min(self._usually_s(leg, _way(fault)) + QUIET_S, PROBE_SHARE * left_s)
-            beside = self._others(fault, leg)
-            seen = await self._probe(leg, _way(fault), within_s)
-            proved = spec.proves(seen.outcome)
+            beside, answer = self._others(fault, leg), self._extent(leg, way)
+            within_s = min(self._usually_s(leg, way) + added_s(beside, answer) + QUIET_S, PROBE_SHARE * left_s)
+            seen = await self._probe(leg, way, within_s)
             beside = tuple(dict.fromkeys((*beside, *self._others(fault, leg))))
-            self._report(fault.id, When.DURING, seen, proved, beside)
-            if proved or seen.stopped:
+            judged = judge(spec, beside, seen.outcome, answer)
+            self._report(fault.id, When.DURING, seen, judged.proved, tuple(other.id for other in beside), judged.behind)
+            if judged.proved or seen.stopped:
                 return
 
-    def _others(self, fault: FaultPlan, leg: str) -> tuple[str, ...]:
-        return tuple(other for other in self._on[leg] if other != fault.id)
+    def _others(self, fault: FaultPlan, leg: str) -> tuple[Beside, ...]:
+        """The other faults that are on at a leg."""
+        order = list(self._on[leg])
+        mine = order.index(fault.id) if fault.id in order else len(order)
+        others = [(place, other) for place, other in enumerate(order) if other != fault.id]
+        return tuple(Beside(id_, _fault(self._on[leg][id_]), first=place < mine) for place, id_ in others)
+
+    def _extent(self, leg: str, way: _Way) -> Extent:
+        if way.identity:
+            return Extent(0, to_end=way.to_end)
+        return extent(self._legs[leg], self._words, stream=way.stream, to_end=way.to_end)
 
     async def _restore(self, leg: str) -> None:
         """Probe a leg until it answers as it did before every fault that has ended on it."""
@@ -222,7 +232,7 @@ class Prover:
                 seen = await self._probe(leg, way, self._usually_s(leg, way) + QUIET_S)
                 for fault in owed:
                     proved = _fault(fault).restored(seen.outcome)
-                    self._report(fault.id, When.AFTER, seen, proved, ())
+                    self._report(fault.id, When.AFTER, seen, proved)
                     if proved:
                         del self._owed[leg][fault.id]
                 if seen.stopped or self._clock.now_s() > until_s:
@@ -251,25 +261,35 @@ class Prover:
             ends, _ = provider.count_events(outcome.body, b"")
             outcome = msgspec.structs.replace(outcome, events=len(ends))
         if outcome.came is Came.WHOLE and (wrong := self._wrong(leg, mark, way, outcome)):
-            outcome = msgspec.structs.replace(outcome, came=Came.WRONG, detail=wrong)
+            shape, detail = wrong
+            outcome = msgspec.structs.replace(outcome, came=Came.WRONG, shape=shape, detail=detail)
         return _Seen(mark.id, leg, stream, msgspec.structs.replace(proof, outcome=outcome))
 
-    def _wrong(self, leg: str, mark: Mark, way: _Way, outcome: ProbeOutcome) -> str:
-        """What is wrong with an answer that ended well; empty when nothing is."""
+    def _wrong(self, leg: str, mark: Mark, way: _Way, outcome: ProbeOutcome) -> tuple[Shape | None, str] | None:
+        """What is wrong with an answer that ended well, with its shape where it can be read; None when nothing is."""
         try:
             if way.identity:
                 providers.identity(self._legs[leg].provider).read_token(outcome.body)
-                return ""
+                return None
             if leg in self._dress:
                 reading = read_unsigned(read_whole(way.stream, outcome.body), leg)
             else:
                 reading = read_answer(providers.get(self._legs[leg].provider).read(way.stream, outcome.body), mark)
         except ValueError as problem:
-            return str(problem)[:200]
-        good = reading.shape is Shape.WHOLE and reading.legs == (leg,)
-        return "" if good else f"it is {reading.shape}, from {', '.join(reading.legs) or 'nobody'}"
+            return None, str(problem)[:200]
+        if reading.shape is Shape.WHOLE and reading.legs == (leg,):
+            return None
+        return reading.shape, f"it is {reading.shape}, from {', '.join(reading.legs) or 'nobody'}"
 
-    def _report(self, fault: str, when: When, seen: _Seen, proved: bool, beside: tuple[str, ...]) -> None:
+    def _report(
+        self,
+        fault: str,
+        when: When,
+        seen: _Seen,
+        proved: bool,
+        beside: tuple[str, ...] = (),
+        behind: tuple[str, ...] = (),
+    ) -> None:
         self._emit(
             FaultProof(
                 fault=fault,
@@ -283,6 +303,7 @@ class Prover:
                 proved=proved,
                 saw=str(seen.outcome),
                 beside=beside,
+                behind=behind,
             )
         )
 

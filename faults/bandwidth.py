@@ -10,7 +10,7 @@ import msgspec
 
 from drills.units import BytesPerSecond
 from faults.base import Decision, Fault, Pace, RequestSeen
-from faults.proof import AnswerSize, Unprovable, too_wide
+from faults.proof import AnswerSize, Extent, Point, ProbeOutcome, Unprovable, too_wide
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Bandwidth(Fault):
 
     kind = "bandwidth"
     colour = "#4393c3"
+    acts = Point.REST
     probe_streams = True
 
     rate: Annotated[BytesPerSecond, msgspec.Meta(gt=0)]
@@ -32,6 +33,14 @@ class Bandwidth(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every answer trickles."""
         return Pace(bytes_per_s=self.rate)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The answer is late, and none of it came faster than the line is wide."""
+        return outcome.only_late and outcome.took_s >= 0.9 * len(outcome.body) / self.rate
+
+    def costs_s(self, answer: Extent) -> float:
+        """Its bytes at this rate."""
+        return answer.size / self.rate
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must take clearly longer than the leg needs for it."""

@@ -21,7 +21,7 @@ import msgspec
 
 from drills.providers.base import ErrorKind
 from faults.handshake import Handshake
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable
+from faults.proof import AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable
 
 
 class Connections(enum.StrEnum):
@@ -196,6 +196,18 @@ class Deeds(msgspec.Struct, frozen=True, kw_only=True):
     end: tuple[Deed, ...]
 
 
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an attempt that was under way on a line while a fault of the wire was on.
+
+    sent: bytes that it got from the leg's side. carried: bytes that its connection got for requests that came while the
+    fault was on, up to its end. closed: whether the leg's side ended the connection with it, while the fault was on.
+    """
+
+    sent: int
+    carried: int
+    closed: bool
+
+
 @dataclass(frozen=True)
 class Fault:
     """Base of every fault. Subclasses are frozen dataclasses; their fields are the settings in YAML."""
@@ -212,6 +224,10 @@ class Fault:
     """Whether a probe has to wait for as long as an answer takes, and a little longer, to prove the fault. It need not
     where what it meets comes at once, or the token that it asks for would.
     """
+    acts: ClassVar[Point] = Point.REST
+    """How far a probe must come to meet it."""
+    ends: ClassVar[Point | None] = None
+    """Where what it does ends an exchange, so that nothing shows itself that acts later; None when it ends none."""
     of_identity: ClassVar[bool] = False
     """Whether it is one of the leg's identity service: it meets requests for tokens and no others, its shape counts no
     others, and the probe that proves it asks for a token. All other faults leave requests for tokens alone.
@@ -228,6 +244,11 @@ class Fault:
         """
         open_ = self.connections() is Connections.OPEN and self.handshake() is None
         return self.plane == "mitm" and open_ and self.lookups() is Lookups.ANSWERED
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is one of those of which the first that is on decides what becomes of a request."""
+        return self.sees_requests and self.ends is not None
 
     def connections(self) -> Connections:
         """What the fault does to every connection of the leg while it is on."""
@@ -252,9 +273,8 @@ class Fault:
     def proves(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met while the fault was on proves that the fault is on.
 
-        By default what the state of the connections does to a connect, or what the leg does in a TLS handshake; where
-        connections come about as ever, anything but the usual answer at the usual time. A fault that does something
-        more definite says so itself.
+        By default what the state of the connections does to a connect, or what the leg does in a TLS handshake. A fault
+        that does anything else says itself what: only one that delays may be proved by an answer that is merely late.
         """
         state = self.connections()
         if state is Connections.REFUSED:
@@ -266,9 +286,21 @@ class Fault:
             return outcome.came is Came.HANDSHAKE_HUNG and outcome.late
         if handshake is not None:
             return outcome.came is Came.HANDSHAKE_FAILED and outcome.certificate is handshake.certificate
-        if outcome.came is Came.WHOLE or outcome.gave_up:
-            return outcome.late
-        return outcome.came is not Came.STOPPED
+        return False
+
+    def hides(self, other: Fault, outcome: ProbeOutcome, *, first: bool) -> bool:
+        """Whether what a probe of another fault on the leg met is this one's doing, and kept the other from showing
+        itself. Mere lateness hides nothing. first: whether this one was put on first.
+        """
+        if self.ends is None or not self.proves(outcome):
+            return False
+        if self.decides and other.decides:
+            return first
+        return self.ends < other.acts or (self.ends == other.acts and first)
+
+    def costs_s(self, answer: Extent) -> float:
+        """By how much at most it makes such an answer later; 0 of a fault that delays nothing."""
+        return 0.0
 
     def restored(self, outcome: ProbeOutcome) -> bool:
         """Whether what a probe met after the fault was cleared proves that the leg is as it was before."""
@@ -283,6 +315,10 @@ class Fault:
     def toxic(self) -> Toxic | None:
         """What a fault of the plane `toxi` asks of Toxiproxy."""
         return None
+
+    def meets(self, passage: Passage) -> bool:
+        """Whether an attempt on its line has met a fault of the plane `toxi`, which sees no requests."""
+        return True
 
     def deeds(self) -> Deeds | None:
         """What a fault of the plane `process` does to the gateway."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faults.base import Connections, Fault
+from faults.proof import Point
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Blackhole(Fault):
 
     kind = "blackhole"
     colour = "#67001f"
+    acts = Point.CONNECT
+    ends = Point.CONNECT
 
     def connections(self) -> Connections:
         """Every connection, new and pooled, goes silent."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, SpoilEvent
-from faults.proof import AnswerSize, Unprovable, too_far
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable, too_far
 
 _FRAMED = {"converse-stream", "invoke-with-response-stream"}
 """The operations, all of them Bedrock's, whose streams have checksums."""
@@ -28,6 +28,8 @@ class CorruptCrc(Fault):
 
     kind = "corrupt_crc"
     colour = "#35978f"
+    acts = Point.EVENT
+    ends = Point.EVENT
     probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
@@ -35,6 +37,10 @@ class CorruptCrc(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every stream in frames gets one bad checksum."""
         return SpoilEvent(self.after, "crc") if request.operation in _FRAMED else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The stream goes on behind the event, and cannot be read."""
+        return outcome.came is Came.WRONG and outcome.shape is None and outcome.events > self.after
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must go as far."""

@@ -10,7 +10,10 @@ import msgspec
 
 from drills.providers.base import ErrorKind
 from faults.base import CutStream, Decision, Fault, Proceed, RequestSeen
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_far
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable, too_far
+
+_TOLD_IN = 3
+"""An error in a stream, or its early end, takes at most so many events."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Cut(Fault):
 
     kind = "cut"
     colour = "#dfc27d"
+    acts = Point.EVENT
+    ends = Point.EVENT
     probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
@@ -52,8 +57,10 @@ class Cut(Fault):
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The answer begins and breaks off where it should; a reset may discard the last of it."""
-        if self.how not in {"rst", "fin"}:
-            return super().proves(outcome)
+        if self.how == "clean":
+            return outcome.came is Came.WRONG and outcome.events == self.after
+        if self.how == "error":
+            return outcome.came is Came.WRONG and self.after < outcome.events <= self.after + _TOLD_IN
         where = outcome.events == self.after or (self.how == "rst" and outcome.events < self.after)
         return outcome.came is Came.BROKEN and where
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from drills.marks import Shape
 from faults.base import Decision, Fault, Proceed, RequestSeen, Swap
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,13 @@ class DegradedText(Fault):
 
     kind = "degraded_text"
     colour = "#c51b7d"
+    acts = Point.REST
     of_marks = True
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request to a model is answered with another one's words."""
         return Swap(f"{rng.getrandbits(64):016x}") if request.surface == "model" else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """A well-formed answer comes, in the words of another request."""
+        return outcome.came is Came.WRONG and outcome.shape is Shape.FOREIGN

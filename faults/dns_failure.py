@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faults.base import Fault, Lookups
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
+
+_HARDEST_FIRST = ("silent", "servfail", "nxdomain")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class DnsFailure(Fault):
 
     kind = "dns_failure"
     colour = "#bf5b17"
+    acts = Point.NAME
+    ends = Point.NAME
     proof_waits = False
 
     how: Literal["nxdomain", "servfail", "silent"] = "nxdomain"
@@ -31,6 +35,11 @@ class DnsFailure(Fault):
     def lookups(self) -> Lookups:
         """Every lookup of one of the leg's names meets it."""
         return Lookups(self.how)
+
+    def hides(self, other: Fault, outcome: ProbeOutcome, *, first: bool) -> bool:
+        """Of two, the harder wins, whichever was first."""
+        harder = isinstance(other, DnsFailure) and _HARDEST_FIRST.index(self.how) < _HARDEST_FIRST.index(other.how)
+        return super().hides(other, outcome, first=harder)
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """A lookup of the model's host came to just this."""

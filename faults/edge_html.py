@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faults.base import Decision, Fault, RequestSeen, Send
+from faults.proof import Came, Point, ProbeOutcome
 
 _TITLES = {502: "Bad gateway", 520: "Web server is returning an unknown error", 530: "Origin DNS error"}
 _PAGE = (
@@ -28,11 +29,19 @@ class EdgeHtml(Fault):
 
     kind = "edge_html"
     colour = "#b35806"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     proof_waits = False
 
     code: Literal[502, 520, 530] = 502
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets the page."""
-        page = _PAGE.format(title=_TITLES[self.code], code=self.code).encode()
-        return Send(self.code, "text/html; charset=UTF-8", page, server="cloudflare")
+        return Send(self.code, "text/html; charset=UTF-8", self._page(), server="cloudflare")
+
+    def _page(self) -> bytes:
+        return _PAGE.format(title=_TITLES[self.code], code=self.code).encode()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The page comes back, with its status."""
+        return (outcome.came, outcome.status, outcome.body) == (Came.STATUS, self.code, self._page())

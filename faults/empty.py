@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, RequestSeen, Send
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,14 @@ class Empty(Fault):
 
     kind = "empty"
     colour = "#fee0b6"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets nothing."""
         return Send(200, "application/json", b"")
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """A success comes back with nothing in it."""
+        return outcome.came is Came.WRONG and outcome.body == b""

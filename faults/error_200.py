@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, RequestSeen, Send
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
 
 _BODY = b'{"error": {"message": "Provider returned error", "code": 502, "type": "upstream_error"}}'
 
@@ -21,6 +21,8 @@ class Error200(Fault):
 
     kind = "error_200"
     colour = "#a6611a"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:

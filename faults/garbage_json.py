@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, RequestSeen, Send
+from faults.proof import Came, Point, ProbeOutcome
 
 _BODY = b'{"id": "drill-garbage", "model": "unknown", "content": [{"type": "text", "te'
 
@@ -21,8 +22,14 @@ class GarbageJson(Fault):
 
     kind = "garbage_json"
     colour = "#fdb863"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets the broken body."""
         return Send(200, "application/json", _BODY)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The broken body comes back, and calls itself a success."""
+        return outcome.came is Came.WRONG and outcome.body == _BODY

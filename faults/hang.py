@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, Hang, RequestSeen
-from faults.proof import ProbeOutcome
+from faults.proof import Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Hanging(Fault):
 
     kind = "hang"
     colour = "#d6604d"
+    acts = Point.REQUEST
+    ends = Point.HELD
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request hangs."""

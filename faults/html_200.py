@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, RequestSeen, Send
+from faults.proof import Came, Point, ProbeOutcome
 
 _PAGE = (
     b"<!DOCTYPE html>\n<html>\n<head><title>Sign in to continue</title></head>\n<body>\n<h1>Sign in to continue</h1>\n"
@@ -23,8 +24,14 @@ class Html200(Fault):
 
     kind = "html_200"
     colour = "#e08214"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every request gets the page."""
         return Send(200, "text/html; charset=utf-8", _PAGE)
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The page comes back, and calls itself a success."""
+        return outcome.came is Came.WRONG and outcome.body == _PAGE

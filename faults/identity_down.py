@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faults.base import Answer, Decision, Fault, Proceed, RequestSeen
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
 
 _STATUS = {"unavailable": 503, "invalid_grant": 400, "invalid_client": 401}
 
@@ -28,6 +28,8 @@ class IdentityDown(Fault):
 
     kind = "identity_down"
     colour = "#762a83"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     of_identity = True
     proof_waits = False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, Proceed, RequestSeen
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_short
+from faults.proof import AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class IdentitySlow(Fault):
 
     kind = "identity_slow"
     colour = "#9970ab"
+    acts = Point.WAIT
     of_identity = True
     proof_waits = False
 
@@ -37,6 +38,10 @@ class IdentitySlow(Fault):
         if outcome.came is Came.WHOLE:
             return outcome.late_by(self.by)
         return outcome.unanswered and outcome.too_soon_for(self.by)
+
+    def costs_s(self, answer: Extent) -> float:
+        """The wait of a request for a token."""
+        return self.by
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The delay must be told from noise."""

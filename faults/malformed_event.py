@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, SpoilEvent
-from faults.proof import AnswerSize, Unprovable, too_far
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable, too_far
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class MalformedEvent(Fault):
 
     kind = "malformed_event"
     colour = "#80cdc1"
+    acts = Point.EVENT
+    ends = Point.EVENT
     probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
@@ -33,6 +35,10 @@ class MalformedEvent(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request gets one broken event."""
         return SpoilEvent(self.after, "malformed") if request.stream else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The stream goes on behind the event, and cannot be read."""
+        return outcome.came is Came.WRONG and outcome.shape is None and outcome.events > self.after
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must go as far."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, SpoilEvent
-from faults.proof import AnswerSize, Unprovable, too_far
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable, too_far
 
 _FRAMED = {"converse-stream", "invoke-with-response-stream"}
 """The operations, all of them Bedrock's, that stream in frames."""
@@ -29,6 +29,8 @@ class PartialFrame(Fault):
 
     kind = "partial_frame"
     colour = "#01665e"
+    acts = Point.EVENT
+    ends = Point.EVENT
     probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
@@ -36,6 +38,10 @@ class PartialFrame(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every stream in frames ends inside one."""
         return SpoilEvent(self.after, "half") if request.operation in _FRAMED else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The stream ends as if that were all, after as many whole frames."""
+        return outcome.came is Came.WRONG and outcome.status == 200 and outcome.events == self.after
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must go as far."""

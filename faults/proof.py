@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from drills.marks import Shape
 from faults.handshake import Certificate
 
 CLEARLY_LATE_S = 0.2
@@ -55,6 +56,53 @@ class Came(enum.StrEnum):
     """The connection stayed up, and nothing, or nothing more, came."""
     STOPPED = "stopped"
     """The drill gave the probe up."""
+
+
+class Point(enum.IntEnum):
+    """How far an exchange has come, in the order in which a probe gets there: where a fault shows itself, and where one
+    ends the exchange. docs/faults.md tells the order.
+    """
+
+    NAME = 0
+    """A lookup is answered."""
+    REFUSED = 1
+    """A connect is refused."""
+    CONNECT = 2
+    """A connect hangs."""
+    HANDSHAKE_HUNG = 3
+    HANDSHAKE = 4
+    LINE = 5
+    """The connection ends by itself, whatever is on it."""
+    HELD = 6
+    """A request is held, and not even how long it would have waited is seen."""
+    WAIT = 7
+    """A request waits."""
+    REQUEST = 8
+    """A request is received and not answered."""
+    BYTES = 9
+    """The first byte of any answer comes."""
+    LATE_BYTES = 10
+    """It comes late."""
+    INSTEAD = 11
+    """Another answer comes in the place of the leg's own."""
+    FIRST = 12
+    """The leg's own answer begins."""
+    EVENT = 13
+    """It goes on, event by event."""
+    REST = 14
+    """All of it comes."""
+    CLOSE = 15
+    """The connection ends after it."""
+
+
+class Extent(NamedTuple):
+    """What a probe's answer is when nothing is wrong: bytes of its body, events of its stream (0: it is none), and
+    whether the probe waits for the end of its connection.
+    """
+
+    size: int
+    events: int = 0
+    to_end: bool = False
 
 
 class AnswerSize(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,8 +156,9 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     took_s: from sending to its end, or until it was given up. usual_s: what the leg took for such a probe when it was
     healthy. first_byte_s: from sending to the first byte of the body; None when none came. events: whole events of a
     streamed answer. piece_size: bytes per segment in which a whole body came, on average; None where the kernel does
-    not tell. certificate: of a handshake that failed, what the probe found the certificate to be. detail: what went
-    wrong, in the words of whoever noticed.
+    not tell. certificate: of a handshake that failed, what the probe found the certificate to be. shape: of an
+    answer that can be read and is wrong, what is wrong with it. detail: what went wrong, in the words of whoever
+    noticed. beside_s: how much of `usual_s` is what other faults that are on at the leg add.
     """
 
     came: Came
@@ -122,7 +171,9 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     piece_size: float | None = None
     certificate: Certificate | None = None
+    shape: Shape | None = None
     detail: str = ""
+    beside_s: float = 0.0
 
     @property
     def late(self) -> bool:
@@ -143,6 +194,11 @@ class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def unanswered(self) -> bool:
         """Whether the probe went out, and for clearly longer than an answer takes not a byte came back."""
         return self.came is Came.SILENT and self.first_byte_s is None and self.late
+
+    @property
+    def only_late(self) -> bool:
+        """Whether nothing is wrong but the time: the right answer came clearly late, or was not all there in time."""
+        return self.came in {Came.WHOLE, Came.SILENT} and self.late
 
     def late_by(self, delay_s: float) -> bool:
         """Whether it took so much longer than usual that a delay of at least so long must be the reason."""

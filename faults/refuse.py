@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faults.base import Connections, Fault
+from faults.proof import Point
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Refuse(Fault):
 
     kind = "refuse"
     colour = "#b2182b"
+    acts = Point.REFUSED
+    ends = Point.REFUSED
     proof_waits = False
 
     def connections(self) -> Connections:

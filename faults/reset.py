@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from faults.base import Decision, Fault, RequestSeen, Reset
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Resetting(Fault):
 
     kind = "reset"
     colour = "#8c510a"
+    acts = Point.REQUEST
+    ends = Point.REQUEST
     proof_waits = False
 
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:

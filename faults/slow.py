@@ -9,7 +9,7 @@ from typing import Literal
 
 from drills.units import Seconds
 from faults.base import Decision, Delay, Fault, RequestSeen
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_short
+from faults.proof import AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
 
 _ALPHA = 3.0
 """Exponent of the Pareto distribution: the smallest whole one whose variance is finite."""
@@ -32,6 +32,7 @@ class Slow(Fault):
 
     kind = "slow"
     colour = "#fddbc7"
+    acts = Point.WAIT
 
     by: Seconds
     spread: Seconds = 0.0
@@ -60,6 +61,10 @@ class Slow(Fault):
         if outcome.came is Came.WHOLE:
             return outcome.late_by(self.by)
         return outcome.unanswered and outcome.too_soon_for(self.by)
+
+    def costs_s(self, answer: Extent) -> float:
+        """The wait of a probe."""
+        return self.by
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The delay must be told from noise."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drills.units import Seconds
 from faults.base import Decision, Fault, Pace, Proceed, RequestSeen
-from faults.proof import LATE_BY_S, AnswerSize, Unprovable, too_short
+from faults.proof import LATE_BY_S, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable, too_short
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class SlowTokens(Fault):
 
     kind = "slow_tokens"
     colour = "#92c5de"
+    acts = Point.REST
     probe_streams = True
 
     by: Seconds
@@ -30,6 +31,19 @@ class SlowTokens(Fault):
     def decide(self, request: RequestSeen, rng: random.Random) -> Decision:
         """Every streamed request drips."""
         return Pace(each_s=self.by) if request.stream else Proceed()
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The stream is late by that much for each of its events; or not all of it came yet, and of none of it is it
+        overdue.
+        """
+        if outcome.came is Came.WHOLE:
+            return outcome.late and outcome.took_s >= 0.9 * self.by * outcome.events
+        dripping = outcome.came is Came.SILENT and outcome.late and self.by * outcome.events <= outcome.took_s
+        return dripping and outcome.too_soon_for(self.by * (outcome.events + 1))
+
+    def costs_s(self, answer: Extent) -> float:
+        """Each event adds its time."""
+        return self.by * answer.events
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must be clearly late at its end."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from faults.base import Decision, Fault, Proceed, RequestSeen, StallStream
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable, too_far
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable, too_far
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Stall(Fault):
 
     kind = "stall"
     colour = "#f6e8c3"
+    acts = Point.EVENT
+    ends = Point.EVENT
     probe_streams = True
 
     after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4

@@ -11,7 +11,7 @@ import msgspec
 from drills.providers.base import ErrorKind
 from drills.units import Seconds
 from faults.base import Answer, Decision, Fail, Fault, RequestSeen
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Status(Fault):
 
     kind = "status"
     colour = "#f4a582"
+    acts = Point.INSTEAD
+    ends = Point.INSTEAD
     proof_waits = False
 
     code: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
@@ -47,7 +49,8 @@ class Status(Fault):
         return Answer(self.code or 0, self.retry_after)
 
     def proves(self, outcome: ProbeOutcome) -> bool:
-        """The status comes back; for a failure by name, whatever the vendor has for it."""
+        """The status comes back; for a failure by name, some failure, or an answer that says why it is none."""
         if self.code is None:
-            return super().proves(outcome)
+            refused = self.error is ErrorKind.CONTENT_FILTERED and outcome.came is Came.WRONG and outcome.body != b""
+            return outcome.came is Came.STATUS or refused
         return outcome.came is Came.STATUS and outcome.status == self.code

@@ -7,6 +7,7 @@ from typing import Literal
 
 from faults.base import Fault
 from faults.handshake import Certificate, Handshake
+from faults.proof import Point
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class TlsBadCertificate(Fault):
 
     kind = "tls_bad_certificate"
     colour = "#276419"
+    acts = Point.HANDSHAKE
+    ends = Point.HANDSHAKE
     proof_waits = False
 
     how: Literal["expired", "wrong_host", "self_signed"] = "expired"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from faults.base import Fault
 from faults.handshake import Handshake
+from faults.proof import Point
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class TlsHandshakeHang(Fault):
 
     kind = "tls_handshake_hang"
     colour = "#2d004b"
+    acts = Point.HANDSHAKE_HUNG
+    ends = Point.HANDSHAKE_HUNG
 
     def handshake(self) -> Handshake:
         """Silence."""

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import msgspec
 
-from faults.base import Fault, Toxic
-from faults.proof import AnswerSize, Unprovable, too_wide
+from faults.base import Fault, Passage, Toxic
+from faults.proof import AnswerSize, Extent, Point, ProbeOutcome, Unprovable, too_wide
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class WireBandwidth(Fault):
 
     kind = "wire_bandwidth"
     colour = "#fec44f"
+    acts = Point.REST
     plane = "toxi"
     probe_streams = True
 
@@ -30,6 +31,18 @@ class WireBandwidth(Fault):
     def toxic(self) -> Toxic:
         """Limit the rate downstream, in KB/s."""
         return Toxic(type="bandwidth", attributes={"rate": self.kilobytes_per_s})
+
+    def meets(self, passage: Passage) -> bool:
+        """Some of an answer came."""
+        return passage.sent > 0
+
+    def proves(self, outcome: ProbeOutcome) -> bool:
+        """The answer is late, and none of it came faster than the line is wide."""
+        return outcome.only_late and outcome.took_s >= 0.9 * len(outcome.body) / (self.kilobytes_per_s * 1000)
+
+    def costs_s(self, answer: Extent) -> float:
+        """Its bytes at this rate."""
+        return answer.size / (self.kilobytes_per_s * 1000)
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """A stream must take clearly longer than the leg needs for it."""

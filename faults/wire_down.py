@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faults.base import DOWN, Connections, Fault, Toxic
+from faults.proof import Point
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class WireDown(Fault):
 
     kind = "wire_down"
     colour = "#7a0177"
+    acts = Point.REFUSED
+    ends = Point.REFUSED
     plane = "toxi"
     proof_waits = False
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 
 from drills.units import Seconds
-from faults.base import Fault, Toxic
-from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, ProbeOutcome, Unprovable
+from faults.base import Fault, Passage, Toxic
+from faults.proof import DELAY_AT_LEAST_S, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class WireLatency(Fault):
 
     kind = "wire_latency"
     colour = "#fee391"
+    acts = Point.LATE_BYTES
     plane = "toxi"
 
     latency: Annotated[Seconds, msgspec.Meta(ge=0.001, le=600)]
@@ -40,6 +41,10 @@ class WireLatency(Fault):
             type="latency", attributes={"latency": round(self.latency * 1000), "jitter": round(self.jitter * 1000)}
         )
 
+    def meets(self, passage: Passage) -> bool:
+        """Some of an answer came."""
+        return passage.sent > 0
+
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes, its first byte not before its time; or nothing came yet, and it is not time yet."""
         least_s = self.latency - self.jitter
@@ -47,6 +52,10 @@ class WireLatency(Fault):
             return outcome.unanswered and outcome.too_soon_for(self.latency + self.jitter)
         in_time = outcome.first_byte_s >= least_s and outcome.late_by(least_s)
         return outcome.came in {Came.WHOLE, Came.SILENT} and in_time
+
+    def costs_s(self, answer: Extent) -> float:
+        """The longest latency."""
+        return self.latency + self.jitter
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The shortest delay must be told from noise."""

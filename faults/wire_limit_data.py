@@ -7,8 +7,8 @@ from typing import Annotated
 
 import msgspec
 
-from faults.base import Fault, Toxic
-from faults.proof import AnswerSize, Came, ProbeOutcome, Unprovable
+from faults.base import Fault, Passage, Toxic
+from faults.proof import AnswerSize, Came, Point, ProbeOutcome, Unprovable
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class WireLimitData(Fault):
 
     kind = "wire_limit_data"
     colour = "#cc4c02"
+    acts = Point.REST
+    ends = Point.BYTES
     plane = "toxi"
     probe_streams = True
 
@@ -31,6 +33,10 @@ class WireLimitData(Fault):
     def toxic(self) -> Toxic:
         """Limit downstream."""
         return Toxic(type="limit_data", attributes={"bytes": self.bytes})
+
+    def meets(self, passage: Passage) -> bool:
+        """Its connection has carried more."""
+        return passage.carried > self.bytes
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The connection ends before the answer does, and not after more than it may carry."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faults.base import Fault, Toxic
-from faults.proof import Came, ProbeOutcome
+from faults.base import Fault, Passage, Toxic
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,17 @@ class WireReset(Fault):
 
     kind = "wire_reset"
     colour = "#ae017e"
+    acts = Point.BYTES
+    ends = Point.BYTES
     plane = "toxi"
 
     def toxic(self) -> Toxic:
         """Reset downstream, at once."""
         return Toxic(type="reset_peer", attributes={"timeout": 0}, cuts=True)
+
+    def meets(self, passage: Passage) -> bool:
+        """Some of an answer came."""
+        return passage.sent > 0
 
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The connection dies before any of the answer is there."""

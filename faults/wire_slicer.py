@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 
 from drills.units import Seconds
-from faults.base import Fault, Toxic
-from faults.proof import LATE_BY_S, SMALL_PIECES, AnswerSize, Came, ProbeOutcome, Unprovable
+from faults.base import Fault, Passage, Toxic
+from faults.proof import LATE_BY_S, SMALL_PIECES, AnswerSize, Came, Extent, Point, ProbeOutcome, Unprovable
 
 _TELLING = 128
 """Pieces up to this size are told from the usual ones: measured, 1 to 123 bytes for each segment against 386 and more,
@@ -30,6 +30,7 @@ class WireSlicer(Fault):
 
     kind = "wire_slicer"
     colour = "#fe9929"
+    acts = Point.REST
     plane = "toxi"
 
     average_size: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
@@ -42,6 +43,10 @@ class WireSlicer(Fault):
             attributes={"average_size": self.average_size, "size_variation": 0, "delay": round(self.delay * 1e6)},
         )
 
+    def meets(self, passage: Passage) -> bool:
+        """It got more than one piece."""
+        return passage.sent > self.average_size
+
     def proves(self, outcome: ProbeOutcome) -> bool:
         """The right answer comes in pieces that are small, as the kernel counted them, or late for their
         pauses, perhaps not all yet.
@@ -49,6 +54,10 @@ class WireSlicer(Fault):
         if outcome.came is Came.WHOLE and self._small(outcome):
             return True
         return self.delay > 0 and outcome.late and outcome.came in {Came.WHOLE, Came.SILENT}
+
+    def costs_s(self, answer: Extent) -> float:
+        """A pause for each piece; what is halved until it is small enough may be in twice as many."""
+        return self.delay * 2 * math.ceil(answer.size / self.average_size)
 
     def unprovable(self, answer: AnswerSize) -> Unprovable | None:
         """The pieces must be small, or the pauses between them long enough together."""

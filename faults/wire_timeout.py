@@ -9,7 +9,7 @@ import msgspec
 
 from drills.units import Seconds
 from faults.base import Fault, Toxic
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came, Point, ProbeOutcome
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class WireTimeout(Fault):
 
     kind = "wire_timeout"
     colour = "#993404"
+    acts = Point.LINE
+    ends = Point.HELD
     plane = "toxi"
 
     timeout: Annotated[Seconds, msgspec.Meta(ge=0.001, le=600)]

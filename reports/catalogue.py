@@ -32,6 +32,10 @@ begin together the one that is written first.
 5. The answer: what slows it down adds up (`slow_first_token`, `slow_tokens`), also for an answer that will break; of
    several `bandwidth` the narrowest counts.
 
+What ends an exchange hides what would have come later in it, and of those that decide about a request the first hides
+the others. A fault that is hidden need not prove itself; one behind a delay, or beside one, must. What a line does to
+bytes it does to any answer, also to one that another fault gave in the leg's place.
+
 Requests for tokens meet faults of the identity service (`identity_*`), of names, lines and connections, and no others;
 requests for models never meet those of the identity service. A fault that flaps (`square`) takes no part while it is
 off. Faults on the gateway itself (`gateway_*`) are on no leg: a gateway that does not run asks nobody.

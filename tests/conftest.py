@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plane_harness import MEASURED
 
 _ORDER = ("calibration", "", "gateway")
 
@@ -38,3 +39,13 @@ def _machine(request: pytest.FixtureRequest) -> Iterator[None]:
         fcntl.flock(gate, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, also by tests that passed: it stands in the output of every run."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    printed = [line for report in reports for line in getattr(report, "capstdout", "").splitlines()]
+    if lines := sorted({line for line in printed if line.startswith(MEASURED)}):
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line.removeprefix(MEASURED))

@@ -1,7 +1,8 @@
 """What the tests of single faults say of them for the tables of all: each `test_fault_<kind>.py` beside this file.
 
-A fault's own test says there what its clients see (`ROWS`, as in `client_rows.py`) and which faults it has tested the
-decisions of (`DECIDES`). So a new fault is one file and one test.
+A fault's own test says there what its clients see (`ROWS`, as in `client_rows.py`), which faults it has tested the
+decisions of (`DECIDES`), and what a probe meets of them (`PROVED`, as in `test_beside.py`). So a new fault is one file
+and one test.
 """
 
 from __future__ import annotations

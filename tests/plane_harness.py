@@ -27,6 +27,7 @@ from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 from faults.planes.control import Apply, Clear, Heartbeat, PlaneEvent, PlaneLeg, PlaneReady, PlaneSpec, SharedHost
 
 MODEL = "claude-sonnet-5"
+MEASURED = "measured: "
 SETTLE_S = 5.0
 """How long to wait for what is expected at once; generous, because the machine may be busy."""
 
@@ -362,8 +363,8 @@ def mark(words: int = 12) -> Mark:
 
 
 def measured(text: str) -> None:
-    """Print a measured number; pytest shows it with -s or -rP."""
-    print(f"\n{text}")  # noqa: T201
+    """Print a measured number; it stands at the end of pytest's output (`conftest.py`)."""
+    print(f"\n{MEASURED}{text}")  # noqa: T201
 
 
 def until(condition: Callable[[], Any], timeout_s: float = SETTLE_S) -> None:

@@ -135,7 +135,7 @@ BOUNDS: list[tuple[Fault, Fault, str, str]] = [
         "at least 0.1s must be left",
     ),
     (WireLimitData(bytes=2999), WireLimitData(bytes=3000), "bytes", "has 3000 bytes, so it must be less"),
-    (WireSlowClose(delay=0.1), WireSlowClose(delay=0.099), "delay", "at least 0.1s is needed"),
+    (WireSlowClose(delay=0.2), WireSlowClose(delay=0.199), "delay", "at least 0.2s is needed"),
     (
         WireSlicer(average_size=128),
         WireSlicer(average_size=129),

@@ -26,23 +26,35 @@ ROWS = [
     Row("error_200", {}, AN_ERROR, AN_ERROR, AN_EMPTY_ONE, Sees("botocore.eventstream.ChecksumMismatch"), "bedrock"),
 ]
 
+ASKED = RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=False, index=0)
+
+
+def wrong(body: bytes) -> ProbeOutcome:
+    """A success with a body that is no right answer."""
+    return ProbeOutcome(came=Came.WRONG, took_s=0.01, usual_s=0.1, first_byte_s=0.01, status=200, body=body)
+
+
+def body() -> bytes:
+    """What the leg says."""
+    decision = Error200().decide(ASKED, random.Random(1))
+    assert isinstance(decision, Send)
+    return decision.body
+
+
+PROVED = [(Error200(), wrong(body()))]
+
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_error_is_whole_and_the_status_is_a_success(stream: bool) -> None:
     """Nothing but the words of the body says that something is wrong."""
-    seen = RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=stream, index=0)
-    decision = Error200().decide(seen, random.Random(1))
+    decision = Error200().decide(msgspec.structs.replace(ASKED, stream=stream), random.Random(1))
     assert isinstance(decision, Send)
     assert (decision.status, decision.content_type) == (200, "application/json")
     assert set(msgspec.json.decode(decision.body)) == {"error"}
 
 
 def test_only_that_error_proves_it() -> None:
-    """Another wrong answer is another fault."""
-    body = Error200().decide(
-        RequestSeen(leg="a", surface="model", operation="messages", model="m", stream=False, index=0), random.Random(1)
-    )
-    assert isinstance(body, Send)
-    assert Error200().proves(ProbeOutcome(came=Came.WRONG, took_s=0.1, status=200, body=body.body))
-    assert not Error200().proves(ProbeOutcome(came=Came.WRONG, took_s=0.1, status=200, body=b"{}"))
-    assert not Error200().proves(ProbeOutcome(came=Came.WHOLE, took_s=0.9, status=200, body=body.body))
+    """Another wrong answer is another fault, and an answer of the leg is none."""
+    assert Error200().proves(wrong(body()))
+    assert not Error200().proves(wrong(b"{}"))
+    assert not Error200().proves(msgspec.structs.replace(wrong(body()), came=Came.WHOLE, took_s=0.9))

@@ -173,7 +173,7 @@ class Wire:
     events: list[PlaneEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.plane = WirePlane(0.0, {"a": self.line}, self.events.append)
+        self.plane = WirePlane(0.0, {"a": self.line}, self.events.append, dict)
 
     def tell(self, command: Apply | Clear) -> None:
         """One command."""

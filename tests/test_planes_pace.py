@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -78,6 +79,54 @@ def test_bandwidth_limits_every_body(rig: Bench, stream: bool) -> None:
         assert max(len(data) for _, data in streamed.parts) <= 5000 * 0.05 * 4  # a busy machine may read some at a time
         done = rig.plane.attempt(asked.id)[1]
         assert (done.result, done.faults) == (AttemptResult.ANSWERED, (fault,))
+
+
+def test_delays_of_two_faults_are_summed(rig: Bench) -> None:
+    """A request waits for both, one after the other."""
+    with rig.caller("openai") as caller, rig.plane.fault("slow", "openai", by=0.2) as one:
+        with rig.plane.fault("slow", "openai", by=0.25) as other:
+            asked, began_s = mark(2), time.monotonic()
+            assert caller.reading(asked).shape is Shape.WHOLE
+            assert time.monotonic() - began_s >= 0.45
+        assert set(rig.plane.attempt(asked.id)[1].faults) == {one, other}
+
+
+@pytest.mark.parametrize(
+    "paces",
+    [
+        (("slow_first_token", 0.2), ("slow_first_token", 0.25)),
+        (("slow_tokens", 0.04), ("slow_tokens", 0.05)),
+        (("slow_first_token", 0.25), ("slow_tokens", 0.05)),
+    ],
+    ids=str,
+)
+def test_paces_of_two_faults_are_summed(rig: Bench, paces: tuple[tuple[str, float], ...]) -> None:
+    """Each event is as late as both make it together: the first of them and the last."""
+    asked, began_s = mark(2), time.monotonic()
+    with contextlib.ExitStack() as on, rig.caller("openai") as caller:
+        for kind, by in paces:
+            on.enter_context(rig.plane.fault(kind, "openai", by=by))
+        streamed = caller.begin(asked, stream=True)
+        assert streamed.ended.wait(SETTLE_S)
+        assert whole("openai", streamed, asked)
+        events = caller.events_in(streamed.body)
+        assert events >= 4
+        assert streamed.parts[0][0] - began_s >= sum(by for _, by in paces)
+        due_s = sum(by * (events if kind == "slow_tokens" else 1) for kind, by in paces)
+        assert streamed.parts[-1][0] - began_s >= due_s
+
+
+@pytest.mark.parametrize("rates", [(2000.0, 50_000.0), (50_000.0, 2000.0)])
+def test_of_two_bandwidths_the_narrower_counts(rig: Bench, rates: tuple[float, float]) -> None:
+    """Whichever is put on first."""
+    asked, began_s = mark(10), time.monotonic()
+    with contextlib.ExitStack() as on, rig.caller("openai") as caller:
+        for rate in rates:
+            on.enter_context(rig.plane.fault("bandwidth", "openai", rate=rate))
+        streamed = caller.begin(asked, stream=False)
+        assert streamed.ended.wait(SETTLE_S)
+        assert len(streamed.body) > 500
+        assert time.monotonic() - began_s >= len(streamed.body) / 2000
 
 
 SLOW = [("slow_first_token", {"by": 60.0}), ("slow_tokens", {"by": 60.0}), ("bandwidth", {"rate": 1.0})]

@@ -204,14 +204,10 @@ def test_the_usual_answer_proves_no_fault(kind: str) -> None:
     assert not use.fault.restored(met(Came.WHOLE, 0.7, status=200))
 
 
-def test_a_fault_that_says_nothing_is_proved_by_anything_unusual() -> None:
-    """The default where connections stay open: a wrong or a late answer, and not the usual one."""
-    for outcome, proved in (
-        (met(Came.WRONG, 0.1, status=200), True),
-        (met(Came.WHOLE, 0.35, status=200), True),
-        (USUAL, False),
-    ):
-        assert Fault().proves(outcome) is proved
+def test_a_fault_that_says_nothing_is_proved_by_nothing() -> None:
+    """Where connections stay open, each fault has to say what proves it."""
+    for outcome in (met(Came.WRONG, 0.1, status=200), met(Came.WHOLE, 0.35, status=200), USUAL):
+        assert not Fault().proves(outcome)
 
 
 def _errors(base: type[Exception]) -> Iterator[type[Exception]]:
@@ -390,9 +386,27 @@ def test_a_fault_beside_another_names_it(legs: Bench) -> None:
     found = proofs(legs, list(zip(names, (plan(Refuse(), ["a"], "r"), plan(Hanging(), ["a"], "h")), strict=True)))
     during = [(p.fault, p.proved, p.beside) for p in found if p.when is When.DURING]
     assert during == [("r", True, ("h",)), ("h", False, ("r",)), ("h", False, ("r",))]
+    assert [p.behind for p in found if p.when is When.DURING] == [(), ("r",), ("r",)]
     after = [p for p in found if p.when is When.AFTER]
     assert [(p.fault, p.proved) for p in after] == [("r", True), ("h", True)]
     assert len({p.id for p in after}) == 1
+
+
+def test_a_delay_beside_another_is_not_proved_by_it(legs: Bench) -> None:
+    """Two that make a stream late by 0.25 s each: one that is on alone does not prove the other, together both are."""
+    late: list[tuple[str, Fault]] = [("first", SlowFirstToken(by=0.25)), ("tokens", SlowTokens(by=0.013))]
+    plans = {id_: plan(fault, ["a"], id_) for id_, fault in late}
+
+    def proved(*on: str) -> set[str]:
+        names = [legs.plane.apply(fault.kind, ["a"], **dataclasses.asdict(fault)) for id_, fault in late if id_ in on]
+        found = proofs(legs, [("", plans[id_]) for id_, _ in late], clear=False)
+        for name in names:
+            legs.plane.clear(name)
+        return {p.fault for p in found if p.when is When.DURING and p.proved}
+
+    assert "first" not in proved("tokens")
+    assert "tokens" not in proved("first")
+    assert proved("first", "tokens") == {"first", "tokens"}
 
 
 # --- in the verdict --------------------------------------------------------------------------------------------------
@@ -502,5 +516,8 @@ def test_a_hidden_fault_is_no_lie() -> None:
 
     assert two(hidden, shown).hidden_by == ("f2",)
     assert two(hidden, msgspec.structs.replace(shown, proved=False)).hidden_by == ()
+    # What the probe met did not keep it from showing itself, or did.
+    assert two(msgspec.structs.replace(hidden, behind=()), shown).hidden_by == ()
+    assert two(msgspec.structs.replace(hidden, behind=("f2",)), shown).hidden_by == ("f2",)
     # The probe after the fault was answered 10 ms after it was cleared.
     assert two(hidden, shown).restored_s == pytest.approx(0.01)

@@ -208,7 +208,7 @@ def test_broken_lines_through_the_chain(
         WireSlicer(average_size=1),
         WireSlicer(average_size=128),
         WireSlicer(average_size=250, delay=0.25),
-        WireSlowClose(delay=0.1),
+        WireSlowClose(delay=0.2),
         WireLimitData(bytes=SMALLEST.stream_bytes - 1),
         WireTimeout(timeout=0.001),
     ],
@@ -555,6 +555,25 @@ def test_a_foreign_server_is_used_and_left_as_it_was(foreign: str) -> None:
         plane.apply("wire_down", ["a"])
     plane.close()
     assert proxies(foreign) == before
+    upstream.close()
+
+
+def test_a_reset_by_somebody_else_is_trouble(foreign: str) -> None:
+    """`POST /reset` takes our toxics off and puts lines up; the plane says so within seconds, and goes on."""
+    upstream = Upstream(ANSWER)
+    plane = Toxi({"a": upstream.port}, url=foreign)
+    for kind, settings, wrong in (("wire_latency", {"latency": LATE_S}, "the toxic is gone"), ("wire_down", {}, "up")):
+        before = len(plane.troubles)
+        fault = plane.apply(kind, ["a"], **settings)
+        httpx.post(f"{foreign}/reset", trust_env=False)
+        until(lambda before=before: len(plane.troubles) > before)
+        assert plane.troubles[-1].startswith(f"fault {fault} was undone by somebody else while it was on; a: ")
+        assert plane.troubles[-1].endswith(wrong)
+        plane.clear(fault)
+        assert len(plane.troubles) == before + 1
+    with client(plane) as http:
+        assert timed(http) < 1
+    plane.close()
     upstream.close()
 
 

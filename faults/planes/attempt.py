@@ -17,6 +17,7 @@ class Connection:
     place: Place
     reader: WatchedReader
     writer: GatedWriter
+    number: int = 0
 
 
 class Attempt:
@@ -37,12 +38,22 @@ class Attempt:
         """How its answer is to be slowed down, each with its fault."""
         self.terminator = b""
         """What ends its body as HTTP demands, before the end of the connection."""
+        self.before = connection.writer.written
+        self.instead = 0
+        """Bytes of an answer that a fault gives in the leg's place: they are written when the attempt has ended."""
+        self.closes = False
+        """Whether the leg's side ends the connection with it."""
         self.reported = False
         self.done = False
         self.spoiled = ""
         """What a fault did to it that cannot be undone; empty while its answer may still come whole."""
         self.altered = ""
         """What a fault changed in an answer that nevertheless comes to its end."""
+
+    @property
+    def sent(self) -> int:
+        """How many bytes its connection got for it."""
+        return self.connection.writer.written - self.before + self.instead
 
     def touch(self, fault: str) -> None:
         """Note a fault that did something to it."""

@@ -58,6 +58,8 @@ class GatedWriter(asyncio.StreamWriter):
         self._held: list[bytes] = []
         self._held_eof = False
         self._held_close = False
+        self.written = 0
+        """How many bytes were given to it, whether or not they have gone."""
 
     @property
     def frozen(self) -> bool:
@@ -71,6 +73,7 @@ class GatedWriter(asyncio.StreamWriter):
 
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
         """Send, or keep for later while it lags or is frozen."""
+        self.written += len(data)
         lag_s = self._lags.popleft() if self._lags else 0.0
         self._in_line(lag_s, functools.partial(self._send, bytes(data)))
         self._after = [(writes - 1, act) for writes, act in self._after]

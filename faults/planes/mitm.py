@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import resource
 import sys
@@ -19,6 +20,7 @@ import msgspec
 from mitmproxy import http, master, options
 from mitmproxy import version as mitmproxy_version
 from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
+from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import server as mitmproxy_server
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
@@ -54,6 +56,7 @@ class Legs:
         self._connections: dict[tuple[str, int, str, int], Connection] = {}
         self._open: dict[int, Attempt] = {}
         self._numbers = 0
+        self._accepted = itertools.count(1)
         self._changed = asyncio.Event()
         self._streams = Streams(board)
 
@@ -86,7 +89,7 @@ class Legs:
             if theirs is None:  # the other side left before the connection was set up
                 return
             key = (*ours[:2], *theirs[:2])
-            connection = self._connections[key] = Connection(place, reader, writer)
+            connection = self._connections[key] = Connection(place, reader, writer, next(self._accepted))
             try:
                 await instance.handle_stream(reader, writer)
             finally:
@@ -103,6 +106,7 @@ class Legs:
         connection = self._connections[(*flow.client_conn.sockname[:2], *flow.client_conn.peername[:2])]
         attempt = Attempt(self._numbers, connection, self.now_s())
         flow.metadata[_ATTEMPT] = self._open[attempt.number] = attempt
+        attempt.closes = connection_close(flow.request.http_version, flow.request.headers)
         # A compressed stream would hide its events from the faults.
         flow.request.headers["accept-encoding"] = "identity"
 
@@ -120,6 +124,7 @@ class Legs:
         response = _response(flow)
         attempt.answered_s = self.now_s()
         attempt.status = response.status_code
+        attempt.closes |= connection_close(response.http_version, response.headers)
         response.stream = True
         if response.status_code >= 400:
             attempt.breaks = ()
@@ -299,6 +304,7 @@ class Legs:
             named = (("content-type", answer.content_type), ("server", answer.server))
             sent = tuple((name, value) for name, value in named if value)
             reply = Reply(status=answer.status, headers=sent, body=answer.body)
+        attempt.instead = len(reply.body)
         headers = http.Headers([(name.encode(), value.encode()) for name, value in reply.headers])
         flow.response = http.Response.make(reply.status, reply.body, headers)
 
@@ -325,6 +331,9 @@ class Legs:
                 result=result,
                 faults=attempt.faults,
                 detail=detail[:200],
+                connection=attempt.connection.number,
+                sent=attempt.sent,
+                closes=attempt.closes,
             )
         )
 

@@ -181,6 +181,7 @@ class _Breaking:
         attempt, writer = self._attempt, self._attempt.connection.writer
         attempt.touch(fault)
         attempt.spoiled = f"cut by {how.how} after {how.after_events} events"
+        attempt.closes = not (isinstance(how, CutStream) and how.how == "rst")
         self._ended = True
         end: Callable[[], None]
         if ends_politely(how):

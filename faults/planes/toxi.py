@@ -28,7 +28,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,11 +36,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 from toxiproxy import Proxy, Toxiproxy
+from toxiproxy.api import APIConsumer
 
 from drills.lifeline import die_with_parent
 from faults.base import DOWN, Toxic
 from faults.planes.connects import PRINTED, Endpoint, printed
 from faults.planes.control import LEASE_S, PlaneEvent, PlaneReady, ToxiSpec
+from faults.planes.readback import ProxySeen, astray
 from faults.planes.wire import Plane
 
 PREFIX = "failover-drill-"
@@ -57,6 +59,11 @@ T = TypeVar("T")
 
 class ServerError(OSError):
     """Toxiproxy did not do what it was asked."""
+
+
+def _seen() -> dict[str, ProxySeen]:
+    """Every proxy of the server with its toxics, in one call, which the client library has no method for."""
+    return _within(lambda: msgspec.json.decode(APIConsumer.get("/proxies").content, type=dict[str, ProxySeen]))
 
 
 def _within(call: Callable[[], T], seconds: float = _CALL_WITHIN_S) -> T:
@@ -139,6 +146,10 @@ class ToxicLine:
         except ServerError:
             # The same lock is needed to take a toxic off.
             self._renew()
+
+    def astray(self, seen: Mapping[str, ProxySeen]) -> dict[str, str]:
+        """The faults that are not there as they were put on, each with what is wrong."""
+        return astray(self._on, seen.get(self._name))
 
     @property
     def _down(self) -> bool:
@@ -279,18 +290,20 @@ def _emit(event: PlaneEvent) -> None:
         os.write(1, msgspec.json.encode(event) + b"\n")
 
 
-def _serve(plane: Plane, rest: bytes, server: subprocess.Popen[bytes] | None) -> None:
-    """Carry commands out until the input ends, or the server does."""
+def _serve(plane: Plane, rest: bytes, server: subprocess.Popen[bytes] | None, commands: int = 0) -> None:
+    """Carry commands out until the input ends, or the server does. commands: the descriptor that they come from."""
     while True:
         *lines, rest = rest.split(b"\n")
         for line in lines:
             plane.hear(line)
         plane.flap()
+        plane.watch()
         wait_s = plane.wait_s()
-        if select.select([0], [], [], LEASE_S / 10 if wait_s is None else min(wait_s, LEASE_S / 10))[0]:
-            data = os.read(0, 65536)
+        if select.select([commands], [], [], LEASE_S / 10 if wait_s is None else min(wait_s, LEASE_S / 10))[0]:
+            data = os.read(commands, 65536)
             if not data:
                 return
+            plane.heard()  # carrying a command out may have taken longer than the lease, with heartbeats behind it
             rest += data
         plane.check_lease()
         if server is not None and server.poll() is not None:
@@ -318,7 +331,12 @@ def main() -> None:
             for leg, port in spec.upstream.items():
                 line_of = ToxicLine(server, leg, port, spec.listen.get(leg, ("127.0.0.1", 0)))
                 opened[leg] = lines.enter_context(contextlib.closing(line_of))
-            with contextlib.closing(Plane(spec.origin_s, opened, _emit)) as plane:
+
+            def look() -> dict[str, dict[str, str]]:
+                seen = _seen()
+                return {leg: line.astray(seen) for leg, line in opened.items()}
+
+            with contextlib.closing(Plane(spec.origin_s, opened, _emit, look)) as plane:
                 _emit(PlaneReady(ports=plane.ports, version=version))
                 _serve(plane, rest, process)
     except (OSError, ValueError) as error:

@@ -5,8 +5,9 @@ What a line is made of is not known here: `faults.planes.toxi` has the server an
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import NamedTuple, Protocol
 
@@ -31,6 +32,12 @@ class Line(Protocol):
         """Take a fault off, also one that was put on by half, or that is off."""
 
 
+_LOOK_EVERY_S = 1.0
+
+Look = Callable[[], Mapping[str, Mapping[str, str]]]
+"""By leg, the faults that are not on its line as they were put there, each with what is wrong. Raises `OSError`."""
+
+
 class _On(NamedTuple):
     """A fault that is on: the legs that it hits, and what their lines get."""
 
@@ -41,8 +48,13 @@ class _On(NamedTuple):
 class Plane:
     """Carries commands out, one after the other."""
 
-    def __init__(self, origin_s: float, lines: Mapping[str, Line], emit: Callable[[PlaneEvent], None]) -> None:
+    def __init__(
+        self, origin_s: float, lines: Mapping[str, Line], emit: Callable[[PlaneEvent], None], look: Look
+    ) -> None:
         self._origin_s = origin_s
+        self._look = look
+        self._looked_s = time.monotonic()
+        self._told: set[str] = set()
         self._emit = emit
         self._heard_s = time.monotonic()
         self._on: dict[str, _On] = {}
@@ -56,7 +68,7 @@ class Plane:
 
     def hear(self, line: bytes) -> None:
         """Carry out one line of the control channel."""
-        self._heard_s = time.monotonic()
+        self.heard()
         command: Command | bytes = line
         try:
             command = msgspec.json.decode(line, type=Command)
@@ -66,6 +78,26 @@ class Plane:
                 self._clear(command.fault, "")
         except (OSError, ValueError) as error:
             self.trouble(f"{command!r}: {error}")
+
+    def heard(self) -> None:
+        """Something came from the runner: it lives, whatever is still to be carried out before that is read."""
+        self._heard_s = time.monotonic()
+
+    def watch(self) -> None:
+        """Once a second, see whether what is on is still there: others can change a server that they share."""
+        if self._on and time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+            # What cannot be read now is not known to be wrong; it is read again at the end of the fault.
+            with contextlib.suppress(OSError):
+                self._read_back(self._on)
+            self._looked_s = time.monotonic()
+
+    def _read_back(self, faults: Iterable[str]) -> None:
+        """Report the faults that are not there any more as they were put, each once. Raises `OSError`."""
+        found = [(fault, leg, wrong) for leg, wrongs in self._look().items() for fault, wrong in wrongs.items()]
+        for fault in faults:
+            if fault not in self._told and (lost := [f"{leg}: {wrong}" for of, leg, wrong in found if of == fault]):
+                self._told.add(fault)
+                self.trouble(f"fault {fault} was undone by somebody else while it was on; {', '.join(lost)}")
 
     def check_lease(self) -> None:
         """Drop every fault when the runner has fallen silent."""
@@ -116,8 +148,19 @@ class Plane:
         self._emit(FaultSwitched(fault=fault, on=on, began_s=began_s, at_s=self._now_s(), cut=cut))
 
     def _leave(self, fault: str) -> None:
+        """Take a fault off all of its lines, also when it does not come off one of them."""
+        try:
+            self._read_back((fault,))
+        except OSError as error:
+            self.trouble(f"fault {fault} could not be read back at its end: {error}")
+        wrong: list[OSError] = []
         for leg in self._on[fault].legs:
-            self._lines[leg].take_off(fault)
+            try:
+                self._lines[leg].take_off(fault)
+            except OSError as error:
+                wrong.append(error)
+        if wrong:
+            raise wrong[0]
 
     def _clear(self, fault: str, why: str) -> None:
         began_s = self._now_s()
