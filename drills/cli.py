@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, default=Path(RESULTS), help=f"where the run's folder goes (default: {RESULTS})"
     )
+    run.add_argument("--operator", metavar="NAME", help="who runs the drill (default: the scenario's); for the reports")
+    run.add_argument("--reviewer", metavar="NAME", help="who looks at what comes of it (default: the scenario's)")
+    run.add_argument("--change", metavar="TICKET", help="the ticket under which it is run (default: the scenario's)")
     run.add_argument("--sign", type=Path, metavar="KEY", help=_SIGN)
     run.set_defaults(command=_run)
 
@@ -183,6 +186,7 @@ def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentPars
     )
     verify.add_argument("--key", type=Path, metavar="FILE", help="public key: the runs must be signed with it")
     verify.add_argument("--head", default="", metavar="HASH", help="a hash that was kept elsewhere: it must be there")
+    verify.add_argument("--runs", type=Path, metavar="DIR", help="of a quarterly report elsewhere: where its runs are")
     verify.add_argument("--json", action="store_true", help="print the findings as JSON")
     verify.set_defaults(command=_verify)
 
@@ -191,7 +195,11 @@ def _evidence_parsers(commands: argparse._SubParsersAction[argparse.ArgumentPars
     seal.set_defaults(command=_seal)
     for parser in (verify, seal):
         parser.add_argument(
-            "paths", nargs="*", type=Path, metavar="DIR", help=f"a folder of runs, or of one run (default: {RESULTS})"
+            "paths",
+            nargs="*",
+            type=Path,
+            metavar="DIR",
+            help=f"folder of runs or of one run; report (default: {RESULTS})",
         )
 
 
@@ -400,7 +408,7 @@ def _verify(args: argparse.Namespace) -> int:
     from drills import evidence  # noqa: PLC0415
 
     paths = args.paths or [Path(RESULTS)]
-    code, text = evidence.verify_text(paths, args.key, args.head, as_json=args.json)
+    code, text = evidence.verify_text(paths, args.key, args.head, args.runs, as_json=args.json)
     _show(text, sys.stdout, as_json=args.json)
     return code
 

@@ -12,6 +12,7 @@ import msgspec
 
 from drills.legs import Leg
 from drills.marks import Shape
+from drills.people import People
 from drills.routes import Route
 from faults import shapes
 from faults.base import Connections, Lookups
@@ -116,6 +117,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     inferred: whether an application makes its own calls, so that the ledger has to infer its requests from them.
     upstreams: by leg, the base URL on which a gateway that runs already has to call it; empty for all others.
     health: the URL that was polled beside an application's calls; empty when there is none.
+    people, change: who answers for the run, and its ticket, by its scenario and its flags.
     """
 
     schema: str
@@ -147,6 +149,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     inferred: bool = False
     upstreams: dict[str, str] = {}
     health: str = ""
+    people: People = People()
+    change: str | None = None
     environment: dict[str, str]
 
 

@@ -37,14 +37,16 @@ def sealed_line(folder: Path, signer: Signer | None) -> str:
         return f"note: not sealed: {problem}"
 
 
-def verify_text(paths: Sequence[Path], key: Path | None, head: str, *, as_json: bool) -> tuple[int, str]:
+def verify_text(
+    paths: Sequence[Path], key: Path | None, head: str, runs: Path | None = None, *, as_json: bool
+) -> tuple[int, str]:
     """Verify: the exit code, and what to show. Raises `UsageProblem`."""
     verifier = None
     if key is not None:
         from drills import signing  # noqa: PLC0415  only who has a key needs the library
 
         verifier = signing.verifier(key)
-    found = verify.verify(paths, verifier, head)
+    found = verify.verify(paths, verifier, head, runs)
     return found.exit_code, verify.as_json(found) if as_json else verify.as_text(found)
 
 

@@ -15,6 +15,7 @@ from drills import gateways, providers, routing, tested, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
 from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready
+from drills.people import with_flags
 from drills.plan import Plan, make
 from drills.planeurls import plane_urls
 from drills.ports import check_port
@@ -26,7 +27,7 @@ from drills.scenario import Scenario, load, shipped
 from drills.schema import summary
 from drills.targets import resolve
 from faults.base import kinds
-from reports.base import formats
+from reports.base import formats, quarter_formats
 
 
 class Prepared(NamedTuple):
@@ -62,6 +63,8 @@ def _prepared(args: argparse.Namespace, scenario: Scenario, seed: int, nonce: st
 def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> Job:
     """All that a run needs, the gateway installed. Raises `UsageProblem`."""
     scenario = load(args.scenario)
+    flags = {name: getattr(args, name, None) for name in ("operator", "reviewer", "change")}
+    people, change = with_flags(scenario.people, scenario.change, flags)
     seed = next((seed for seed in (args.seed, scenario.seed) if seed is not None), secrets.randbelow(2**32))
     scenario, gateway, route, found, plan = prepared = _prepared(args, scenario, seed, nonce)
     if args.port is not None:
@@ -83,6 +86,8 @@ def job_of(args: argparse.Namespace, say: Callable[[str], None], nonce: str) -> 
         seed=seed,
         folder=make_folder(args.out, Path(scenario.file).stem, gateway.name),
         port=args.port,
+        people=people,
+        change=change,
         toxiproxy=toxiproxy,
     )
 
@@ -175,6 +180,7 @@ def list_text(what: str, as_json: bool) -> str:
         rows = dict.fromkeys(providers.names(), "")
     elif what == "reports":
         rows = {name: report.about for name, report in formats().items()}
+        rows |= {f"quarter {name}": f"--quarter: {report.about}" for name, report in quarter_formats().items()}
     else:
         rows = {name: load(name).name for name in shipped()}
     if as_json:

@@ -13,6 +13,7 @@ import msgspec
 
 from drills.events import Basis, HowTried, PhasePlan
 from drills.legs import Leg
+from drills.people import People
 from drills.routes import Route
 
 RESULT_SCHEMA = "failover-drill/result/1"
@@ -309,7 +310,7 @@ class CheckPart(_Part, frozen=True, kw_only=True):
 
 class Result(_Part, frozen=True, kw_only=True):
     """The whole result. history_sha256: of the history file from which all of it was computed; empty when it was
-    computed from no file, or by a version that did not say it.
+    computed from no file, or by a version that did not say it. people, change: who answers for the run, and its ticket.
     """
 
     schema: str
@@ -342,6 +343,8 @@ class Result(_Part, frozen=True, kw_only=True):
     inferred: InferredPart | None = None
     health: HealthPart | None = None
     history_sha256: str = ""
+    people: People = People()
+    change: str | None = None
 
 
 _UNSEEN = re.compile(

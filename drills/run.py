@@ -47,6 +47,7 @@ from drills.ground import Ground
 from drills.history import HISTORY_FILE, HistoryWriter, Redactor
 from drills.keeper import Keep
 from drills.legs import Leg
+from drills.people import NOBODY, People
 from drills.plan import Plan
 from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs, shared_hosts
 from drills.planeurls import plane_urls
@@ -89,6 +90,8 @@ class Job:
     port: int | None = None
     notes: tuple[str, ...] = ()
     """What a person should know before they read anything else."""
+    people: People = NOBODY
+    change: str | None = None
     toxiproxy: str = ""
     """The Toxiproxy server, as a program or as a URL, for scenarios that need one."""
 
@@ -193,6 +196,8 @@ class _Run:
             inferred=job.application is not None,
             upstreams=job.upstreams,
             health=job.application.health_url if job.application is not None else "",
+            people=job.people,
+            change=job.change,
             environment={
                 BUILD: build(),
                 "python": platform.python_version(),

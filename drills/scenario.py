@@ -23,6 +23,7 @@ from drills.binding import Key, bind, fields_of
 from drills.events import Basis
 from drills.faultentry import WrittenFault
 from drills.legs import ROLES, Selector, is_role
+from drills.people import NOBODY, Line, People, WrittenPeople
 from drills.problems import Place, Problem, UsageProblem, choices
 from drills.units import PerSecond, Seconds, Share
 from drills.yamlsource import Node, place_of, read_text, shown, tree
@@ -31,7 +32,6 @@ from faults.shapes import Shape
 
 MAX_DURATION_S = 7200.0
 
-Line = Annotated[str, Meta(pattern=r"\A.+\Z", max_length=200, description="one line of text")]
 PhaseName = Annotated[
     str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z", max_length=40, description="lower-case letters, digits and dashes")
 ]
@@ -227,6 +227,8 @@ class Scenario:
     objective: str
     gateway: str
     seed: int | None
+    people: People
+    change: str | None
     load: Load
     providers: ProviderTiming
     timeline: tuple[Phase, ...]
@@ -290,6 +292,8 @@ class WrittenScenario:
     objective: what callers are promised.
     gateway: which adapter starts the gateway under test.
     seed: repeats a drill exactly: same arrivals, same random decisions.
+    people: who answers for the drill; reports say it.
+    change: the ticket under which it is run.
     timeline: phases, one after the other; the first one is healthy.
     """
 
@@ -299,6 +303,8 @@ class WrittenScenario:
     objective: Annotated[str, Meta(max_length=2000)]
     gateway: str = "litellm"
     seed: Annotated[int | None, Meta(ge=0, le=2**32 - 1)] = None
+    people: WrittenPeople = NOBODY
+    change: Line | None = None
     load: Load
     providers: ProviderTiming = ProviderTiming()
     timeline: Annotated[tuple[WrittenPhase, ...], Meta(min_length=1)]
@@ -322,6 +328,8 @@ def parse(text: str, file: str) -> Scenario:
             objective=raw.objective,
             gateway=raw.gateway,
             seed=raw.seed,
+            people=raw.people,
+            change=raw.change,
             load=raw.load,
             providers=raw.providers,
             timeline=timeline,

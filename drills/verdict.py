@@ -95,6 +95,8 @@ def judged(events: Sequence[AnyEvent], source: str, history_sha256: str = "") ->
         slow_token_limit_s=ledger.slow_token_limit_s,
         checks=parts,
         environment=head.environment,
+        people=head.people,
+        change=head.change,
         plan=head.phases,
         hosts_tried=tuple(
             HostPart(host=tried.host, port=tried.port, how=tried.how, first_s=tried.at_s)

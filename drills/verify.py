@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ EXIT_VERIFIED = 0
 EXIT_MISMATCH = 1
 EXIT_NOTHING = 3
 _HEX = 64
+_SHOWN = 5
+_COUNTED = "the report counts this run, which is not verified"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +51,19 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
 
 
-def verify(paths: Sequence[Path], key: Verifier | None = None, head: str = "") -> Verification:
-    """Verify folders of runs, runs, and documents. head: a hash of a chain that was kept elsewhere.
+def verify(
+    paths: Sequence[Path], key: Verifier | None = None, head: str = "", runs: Path | None = None
+) -> Verification:
+    """Verify folders of runs, runs, and documents. head: a hash of a chain that was kept elsewhere. runs: where the
+    runs of documents are that do not stand beside them.
 
     Raises `UsageProblem` for a path that is none of these.
     """
+    if runs is not None and not runs.is_dir():
+        raise UsageProblem(f"--runs {runs}: no such folder")
     if head and (len(head) != _HEX or set(head) - set("0123456789abcdef")):
         raise UsageProblem(f"--head {head!r}: write the whole hash, {_HEX} digits from 0 to f")
-    places = tuple(_place(path, key, head) for path in paths)
+    places = tuple(_place(path, key, head, runs) for path in paths)
     mismatch = any(bad(place.findings) or any(one.state is State.MISMATCH for one in place.items) for place in places)
     some = any(one.state is State.VERIFIED for place in places for one in place.items)
     return Verification(
@@ -67,21 +75,47 @@ def verify(paths: Sequence[Path], key: Verifier | None = None, head: str = "") -
     )
 
 
-def _place(path: Path, key: Verifier | None, head: str) -> Place:
+@dataclass(frozen=True)
+class _Runs:
+    """Where the runs are that documents rest on. seen: what was verified already, by name."""
+
+    root: Path
+    chain: Chain
+    key: Verifier | None
+    covered: int
+    seen: dict[str, Item]
+
+    def item(self, name: str) -> Item | None:
+        """A run, verified, once; None when there is no such folder, which whoever lists it says."""
+        name = Path(name).name
+        folder = self.root / name
+        if name not in self.seen and is_folder_of_run(folder):
+            self.seen[name] = verified_run(folder, self.chain, self.key, self.covered)
+        return self.seen.get(name)
+
+
+def _place(path: Path, key: Verifier | None, head: str, elsewhere: Path | None) -> Place:
     kind = next((one for one in documents.documents() if one.claims(path)), None)
     if kind is None and not path.is_dir():
         raise UsageProblem(f"{path}: {'not a document of a drill' if path.exists() else 'no such file or folder'}")
-    root = path if kind is None else path.resolve().parent
+    beside = path if kind is None else path.resolve().parent
+    alone = is_folder_of_run(path)
+    root = beside if elsewhere is None or alone else elsewhere
     found = chain.read(root)
     covered = covered_by(root, found, key)
     findings = [*found.findings, *_kept_elsewhere(found, head)]
+    own = found if root.resolve() == beside.resolve() else chain.read(beside)
+    runs = _Runs(root, found, key, covered, {})
     if kind is not None:
-        one = verified_run(path, found, key, covered) if is_folder_of_run(path) else _document(kind, path, found)
+        one = verified_run(path, found, key, covered) if alone else _document(kind, path, own, runs)
         return Place(path=str(path), head=found.head, items=(one,), findings=tuple(findings))
-    items = [*_runs(path, found, key, covered), *_documents(path, found)]
-    if not items and not found.there:
+    items = _runs(path, own, key, covered if own is found else covered_by(path, own, key))
+    if own is found:
+        runs.seen.update({one.name: one for one in items})
+    items += _documents(path, own, runs)
+    if not items and not own.there:
         raise UsageProblem(f"{path}: there is no run in it")
-    if not found.there and any((folder / MANIFEST_FILE).is_file() for folder in _folders(path)):
+    if not own.there and any((folder / MANIFEST_FILE).is_file() for folder in _folders(path)):
         findings.append(Finding(file=CHAIN_FILE, what="missing, though there are runs that were sealed"))
     return Place(path=str(path), head=found.head, items=tuple(items), findings=tuple(findings))
 
@@ -133,22 +167,52 @@ def _gone(root: Path, name: str, at: str) -> Item:
     return item(name, "run", (Finding(file=name, what=what),), "")
 
 
-def _documents(root: Path, found: Chain) -> list[Item]:
+def _documents(root: Path, found: Chain, runs: _Runs) -> list[Item]:
     items = []
-    seen = set()
+    seen: set[str] = set()
     for kind in documents.documents():
         if kind.name == "run":
             continue
         for path in kind.within(root):
-            seen.add(path.name)
-            items.append(_document(kind, path, found))
+            recomputed = kind.recompute(path, runs.root)
+            seen.update({path.name, *recomputed.files})
+            items.append(_judged(kind, path, found, runs, recomputed))
     others = sorted(found.last(Kind.WRITTEN).keys() - seen)
     return items + [item(name, "document", _as_written(root / Path(name).name, found), "hash only") for name in others]
 
 
-def _document(kind: documents.Document, path: Path, found: Chain) -> Item:
-    recomputed = kind.recompute(path)
-    return item(path.name, kind.name, (*_as_written(path, found), *recomputed.findings), recomputed.told)
+def _document(kind: documents.Document, path: Path, found: Chain, runs: _Runs) -> Item:
+    return _judged(kind, path, found, runs, kind.recompute(path, runs.root))
+
+
+def _judged(kind: documents.Document, path: Path, found: Chain, runs: _Runs, recomputed: documents.Recomputed) -> Item:
+    names = recomputed.files or (path.name,)
+    written = [finding for name in names for finding in _as_written(path.with_name(name), found)]
+    rests = list(_rests_on(path.name, recomputed.rests_on, runs))
+    one = item(path.name, kind.name, (*written, *rests, *recomputed.findings), recomputed.told)
+    hashed_only = not recomputed.whole and not all(name in found.last(Kind.WRITTEN) for name in names)
+    return msgspec.structs.replace(one, state=State.UNSEALED) if hashed_only and one.state is State.VERIFIED else one
+
+
+def _rests_on(name: str, counted: Sequence[str], runs: _Runs) -> Iterator[Finding]:
+    """The runs that a document counts and that are not what was sealed, by name; and those that nobody sealed."""
+    loose = []
+    for run in counted:
+        one = runs.item(run)
+        if one is None:
+            continue
+        wrong = [finding for finding in one.findings if finding.grade is Grade.MISMATCH]
+        if one.state is State.MISMATCH and wrong:
+            more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            yield Finding(
+                file=f"{run}/{wrong[0].file}", where=wrong[0].where, what=f"{_COUNTED}: {wrong[0].what}{more}"
+            )
+        elif one.state is State.UNSEALED:
+            loose.append(run)
+    if loose:
+        shown = f"{', '.join(loose[:_SHOWN])}{', ...' if len(loose) > _SHOWN else ''}"
+        what = f"{len(loose)} of the {len(counted)} runs that it counts are not sealed, so nobody can say whether they"
+        yield Finding(file=name, what=f"{what} changed: {shown}", grade=Grade.NOTE)
 
 
 def _as_written(path: Path, found: Chain) -> tuple[Finding, ...]:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports.escape import plain
 from reports.tables import Loud
@@ -21,6 +21,8 @@ _UNBROKEN = re.compile(r"[^\s-]{25}")
 """A word so long that a cell may break it anywhere; others stay whole."""
 _UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|%)(?![^\W_]))")
 """The space before a unit, at which no line may break."""
+
+_DAY = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])")
 
 
 def written(template: str, **values: object) -> bytes:
@@ -45,9 +47,16 @@ def _environment() -> Environment:
     )
     made.globals["style"] = Markup(_source("style.css"))  # noqa: S704  our own file
     made.globals["quarter_style"] = Markup(_source("quarter.css"))  # noqa: S704  our own file
+    made.filters["days"] = _days
     made.tests["loud"] = lambda text: isinstance(text, Loud)
     made.tests["unbroken"] = lambda text: _UNBROKEN.search(text) is not None
     return made
+
+
+def _days(value: str) -> Markup:
+    """The text of a cell, in which no line breaks inside a day; for contents only, since it holds an element."""
+    escaped = str(escape(_shown(value)))  # a `Markup` would escape what is put into it
+    return Markup(_DAY.sub(r'<span class="day">\g<0></span>', escaped))  # noqa: S704  escaped before
 
 
 def _source(name: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
+from drills.quarter.dates import moment
 from drills.quarter.numbers import most_failures
 from drills.quarter.register import Status
 from drills.quarter.result import FindingPart, FindingState, QuarterResult, RunRow
-from reports.quarter_blocks import Block, Fields, Points, Text, grid, percent
+from drills.quarter.sealed import Evidence, SealState
+from reports.quarter_blocks import Block, Fields, Points, Text, counted, grid, percent
 from reports.tables import Loud
 
 _LOUD = {FindingState.OVERDUE, FindingState.REOPENED, FindingState.EXPIRED}
@@ -191,13 +194,28 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
     """Every run."""
     if result.runs:
         yield grid(
-            ("run", "started", "verdict", "scenario", "gateway", "config", "history sha256"),
-            [_run(row) for row in result.runs],
+            ("run", "started (UTC)", "verdict", "scenario", "gateway", "config", "seal", "history sha256"),
+            [_run(row, result) for row in result.runs],
             "Runs of the quarter, oldest first",
             "long",
         )
     else:
         yield Text("There is no run of this quarter.")
+    if said := [row for row in result.runs if row.people.named or row.change]:
+        yield grid(
+            ("run", "owner", "operator", "reviewer", "change"),
+            [
+                (
+                    row.name,
+                    row.people.owner or "-",
+                    row.people.operator or "-",
+                    row.people.reviewer or "-",
+                    row.change or "-",
+                )
+                for row in said
+            ],
+            "Who answered for each run, as its scenario or its flags said; who answers for the quarter is in the scope",
+        )
     idle = [f"{row.name}: {row.verdict}: {row.why_not}" for row in result.runs if not row.counts]
     if idle:
         yield Points(tuple(idle), "Runs that do not count, and why:")
@@ -208,11 +226,21 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
         yield Points(lines, "Runs whose day nobody can say; they count nowhere:")
     if result.earlier:
         yield grid(
-            ("run", "started", "verdict", "history sha256"),
-            [(row.name, row.started_at, _verdict(row), row.history_sha256 or "not readable") for row in result.earlier],
+            ("run", "started (UTC)", "verdict", "seal", "history sha256"),
+            [
+                (
+                    row.name,
+                    _started(row),
+                    _verdict(row),
+                    _seal(row, result.evidence),
+                    row.history_sha256 or "not readable",
+                )
+                for row in result.earlier
+            ],
             "Runs of the three quarters before, on which coverage and trend rest",
             "long",
         )
+    yield from _sealing(result.evidence)
     rows = [("plan", result.plan.file, result.plan.sha256), ("register", result.register.file, result.register.sha256)]
     yield grid(
         ("input", "file", "sha256"),
@@ -225,17 +253,49 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
     )
 
 
-def _run(row: RunRow) -> tuple[str, ...]:
+def _sealing(evidence: Evidence) -> Iterator[Block]:
+    """The chain as it stood before this report, and the seals of its runs."""
+    if evidence.head:
+        yield Text(
+            f"Head of the chain before this report, line {evidence.lines}: {evidence.head}. Kept where nobody who can "
+            "write the runs can write, it shows later that nothing before it was changed (drill verify --head)."
+        )
+    else:
+        yield Text("There is no chain beside the runs: none of them was ever sealed, or the chain was removed.")
+    states = Counter(one.state for one in evidence.seals)
+    sums = ", ".join(f"{states[state]} {state.value}" for state in SealState if states[state])
+    if sums:
+        said = (
+            f"Of {counted(len(evidence.seals), 'run')}, by their hashes when this report was made: {sums}. "
+            "drill verify computes them again too."
+        )
+        yield Text(said, loud=bool(states[SealState.CHANGED]))
+
+
+def _seal(row: RunRow, evidence: Evidence) -> str:
+    found = evidence.seal(row.name)
+    if found is None:
+        return "not looked at"
+    return Loud(found.state.value) if found.state is SealState.CHANGED else found.state.value
+
+
+def _run(row: RunRow, result: QuarterResult) -> tuple[str, ...]:
     config = f"{row.config_file} {row.config_sha256[:_HASH]}".strip()
     return (
         row.name,
-        row.started_at,
+        _started(row),
         _verdict(row),
         f"{row.scenario} {row.scenario_sha256[:_HASH]}".strip(),
         f"{row.gateway} {row.version}".strip() or "not known",
         config or "none",
+        _seal(row, result.evidence),
         row.history_sha256 or Loud("not readable"),
     )
+
+
+def _started(row: RunRow) -> str:
+    found = moment(row.started_at)
+    return f"{found:%Y-%m-%d %H:%M:%S}" if found is not None else row.started_at
 
 
 def _verdict(row: RunRow) -> str:

@@ -11,6 +11,7 @@ from reports.quarter_blocks import Block, Fields, Grid, Points, Text, counted, g
 from reports.tables import Loud
 
 _NOBODY = "not given"
+_FINE = {State.CURRENT, State.REPLACED}
 
 
 def sentence(result: QuarterResult) -> str:
@@ -163,6 +164,11 @@ def coverage(result: QuarterResult) -> Iterator[Block]:
         "Every cell",
         "long",
     )
+    if any(cell.config for cell in result.coverage):
+        yield Text(
+            "A gateway that was drilled with several configs has its cells for each of them, by the beginning of the "
+            "config's hash. Replaced: the same was drilled again with a config that took this one's place."
+        )
     yield Text(
         f"By the plan each cell is due {_every(result.plan.cadence.default)}, unless it says otherwise for a "
         "scenario. Overdue: its last drill that counts was in an earlier period than the last one that is over.",
@@ -173,14 +179,18 @@ def coverage(result: QuarterResult) -> Iterator[Block]:
 def _matrix(cells: Sequence[Cell]) -> Grid:
     domains = [domain for domain in DOMAINS if any(cell.domain == domain for cell in cells)]
     rows: list[tuple[str, ...]] = []
-    for gateway, leg in sorted({(cell.gateway, cell.leg) for cell in cells}):
-        of_leg = [cell for cell in cells if (cell.gateway, cell.leg) == (gateway, leg)]
+    for gateway, config, leg in sorted({(cell.gateway, cell.config, cell.leg) for cell in cells}):
+        of_leg = [cell for cell in cells if (cell.gateway, cell.config, cell.leg) == (gateway, config, leg)]
         never = all(cell.state is State.NEVER for cell in of_leg)
         name = f"{leg or 'any leg'}{' (never drilled)' if never else ''}"
         shown = Loud(name) if never else name
-        rows.append((gateway or "any", shown, *(_last(of_leg, domain) for domain in domains)))
+        rows.append((_gateway(gateway, config), shown, *(_last(of_leg, domain) for domain in domains)))
     header = ("gateway", "leg", *("leg alone" if domain == "leg" else domain for domain in domains))
     return grid(header, rows, "The matrix")
+
+
+def _gateway(name: str, config: str) -> str:
+    return f"{name or 'any'}{f', config {config}' if config else ''}"
 
 
 def _last(cells: list[Cell], domain: str) -> str:
@@ -189,7 +199,7 @@ def _last(cells: list[Cell], domain: str) -> str:
     if not done:
         return Loud("never drilled") if found else "-"
     last = max(done, key=lambda cell: (cell.last_day, cell.last_run))
-    late = sum(cell.state is not State.CURRENT for cell in found)
+    late = sum(cell.state not in _FINE for cell in found)
     said = f"{last.last_day} {last.verdict}"
     if late:
         return Loud(f"{said}; {late} of {len(found)} scenarios overdue")
@@ -199,14 +209,14 @@ def _last(cells: list[Cell], domain: str) -> str:
 def _cell(cell: Cell) -> tuple[str, ...]:
     drills = f"{cell.drills}" + (f", and {cell.not_counted} that prove nothing" if cell.not_counted else "")
     return (
-        cell.gateway or "any",
+        _gateway(cell.gateway, cell.config),
         cell.leg or "any",
         cell.domain or "anything",
         cell.scenario or "any",
         f"{cell.last_day} {cell.verdict}" if cell.last_day else "never",
         drills,
         cell.due_day or ("once is enough" if cell.every is Every.ONCE else "now"),
-        cell.state.value if cell.state is State.CURRENT else Loud(cell.state.value),
+        cell.state.value if cell.state in _FINE else Loud(cell.state.value),
     )
 
 

@@ -50,7 +50,8 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], left_out: s
 
 
 def identity(result: Result) -> Table:
-    """What was drilled, with what."""
+    """What was drilled, with what, and by whom if the run says so."""
+    people = [(role, name) for role, name in (*result.people.named, ("change", result.change)) if name]
     return _table(
         ("what", "value"),
         (
@@ -61,6 +62,7 @@ def identity(result: Result) -> Table:
             ("started", f"{result.started_at}, ran {result.duration_s:.1f} s"),
             ("seed", str(result.seed)),
             ("tool", f"failover-drill {result.tool_version}"),
+            *people,
         ),
     )
 

@@ -19,6 +19,7 @@ from drills.events import (
     PlaneTrouble,
     RunStarted,
 )
+from drills.people import People
 from drills.verdict import Judged, judged
 
 STORY = "ppb[xxcuSnsss]spp"
@@ -80,6 +81,8 @@ def _with(event: AnyEvent, turn: object) -> AnyEvent:
             legs=tuple(replace(leg, model=said(), region=said()) for leg in event.legs),
             faults=tuple(replace(fault, selector=said()) for fault in event.faults),
             phases=tuple(replace(phase, name=said(), faults=(said(),)) for phase in event.phases),
+            people=People(owner=said(), operator=said(), reviewer=said()),
+            change=said(),
         )
     if isinstance(event, ArrivalDone | AttemptDone):
         return replace(event, detail=said())

@@ -245,6 +245,43 @@ def test_coverage_says_what_is_overdue_and_what_never_was_drilled() -> None:
     assert covered(runs, until="2025-12-31T00:00:00+00:00")["primary", "cloud", "cloud-outage"][0] == "current"
 
 
+def with_config(number: int, config: str, day: str, story: str = "ppp[xxsss]spp") -> RunOfQuarter:
+    """A run of LiteLLM with another config."""
+    run = one(number, story, day=day)
+    assert run.result is not None
+    gateway = msgspec.structs.replace(run.result.gateway, config_sha256=config * 64)
+    return dataclasses.replace(run, result=msgspec.structs.replace(run.result, gateway=gateway))
+
+
+def by_config(*runs: RunOfQuarter) -> dict[tuple[str, str], tuple[str, str]]:
+    """Cells by the first digit of the config and by the leg: state and last day."""
+    cells = assemble(runs, plan(), NONE).coverage
+    return {(cell.config[:1], cell.leg): (cell.state.value, cell.last_day) for cell in cells}
+
+
+def test_configs_of_one_gateway_are_told_apart() -> None:
+    """Two that are drilled side by side need both their drills; one that was replaced needs none any more."""
+    assert ("", "primary") in by_config(with_config(1, "a", "2025-08-01"), with_config(2, "a", "2025-10-01"))
+    old, new = with_config(1, "a", "2025-08-01"), with_config(2, "b", "2025-10-01")
+    replaced = by_config(old, new)
+    assert replaced["a", "primary"] == ("replaced", "2025-08-01")
+    assert replaced["b", "primary"] == ("current", "2025-10-01")
+    assert ("a", "standby") not in replaced
+    assert replaced["b", "standby"] == ("never drilled", "")
+    beside = by_config(with_config(3, "b", "2025-07-15"), old, new)
+    assert beside["a", "primary"] == ("overdue", "2025-08-01")
+    assert beside["a", "standby"] == beside["b", "standby"] == ("never drilled", "")
+    # What was drilled before the config was replaced, and never since, stays due.
+    scenario, selector = SCENARIOS[1]
+    cloud = one(4, day="2025-09-01", scenario=scenario, selector=selector)
+    states = [
+        cell.state.value for cell in assemble([cloud, new], plan(), NONE).coverage if cell.scenario == "cloud-outage"
+    ]
+    assert states == ["overdue"]
+    # An attempt with a config that proved nothing makes no config of its own.
+    assert {config for config, _ in by_config(new, with_config(5, "c", "2025-11-01", INVALID))} == {""}
+
+
 def test_the_plan_says_how_often_and_what() -> None:
     """Once a month for a scenario, once for another, and one that nobody ever ran."""
     each = (

@@ -8,6 +8,7 @@ import json
 import math
 import resource
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import pytest
 from drilling import drill
 from quarters import two_quarters, write
 
+from drills.locking import alone
 from drills.quarter import assemble
+from drills.quarter.command import Asked, make
 from drills.quarter.dates import parse
 from drills.quarter.reading import runs_of
 from drills.quarter.result import QuarterResult, decode, encode
@@ -242,7 +245,8 @@ def test_findings_are_those_of_the_files(folder: Path, result: QuarterResult) ->
 
 def test_the_json_is_enough_to_compute_it_again(folder: Path, result: QuarterResult) -> None:
     """The same bytes, from the folders."""
-    again = assemble(runs_of(folder / "drill-results", parse(result.quarter)), result.plan, result.register)
+    runs = runs_of(folder / "drill-results", parse(result.quarter))
+    again = assemble(runs, result.plan, result.register, result.evidence)
     assert encode(again) == (folder / "drill-results" / "quarter-2025Q4.json").read_bytes()
     assert quarter_html.render(again) == (folder / "drill-results" / "quarter-2025Q4.html").read_bytes()
 
@@ -336,3 +340,30 @@ def test_the_register_is_written_only_when_asked(folder: Path, tmp_path: Path) -
     assert not list(tmp_path.glob(".*"))
     states = [part.state.value for part in decode((tmp_path / "quarter-2025Q4.json").read_bytes()).findings]
     assert (states[0], set(states[1:])) == ("overdue", {"open"})
+
+
+def test_two_that_update_the_register_lose_nothing(folder: Path, tmp_path: Path) -> None:
+    """The second one waits, and reads what the first one wrote."""
+    register = tmp_path / "findings.yaml"
+    asked = Asked("2025Q4", folder / "drill-results", None, register, update=True, formats=["json"], out=tmp_path)
+    second = threading.Thread(target=make, args=(asked, lambda _: None))
+    with alone(tmp_path):
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not (tmp_path / "quarter-2025Q4.json").exists()
+        register.write_text("- {id: of-the-first, what: what the first one found}\n")
+    second.join(30)
+    found = [part.entry.id for part in decode((tmp_path / "quarter-2025Q4.json").read_bytes()).findings]
+    assert found[0] == "of-the-first"
+    assert len(found) >= 3
+    assert all(ident in register.read_text() for ident in found)
+    assert {path.name for path in tmp_path.iterdir()} == {"findings.yaml", "quarter-2025Q4.json"}
+
+
+def test_the_formats_are_listed(tmp_path: Path) -> None:
+    """Those of a quarter beside those of a run."""
+    listed = json.loads(drill("list", "reports", "--json", cwd=tmp_path).out)
+    assert {f"quarter {name}" for name in ("html", "json", "md", "pdf")} <= listed.keys()
+    assert {"html", "junit"} <= listed.keys()
+    assert listed["quarter html"] == "--quarter: one page for people, with plots"

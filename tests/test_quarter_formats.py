@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from quarters import one, plan
 
 from drills.events import RunStarted
+from drills.people import People
 from drills.quarter import assemble
-from drills.quarter.plan import AcceptedRisk, People
+from drills.quarter.plan import AcceptedRisk
 from drills.quarter.register import Entry, Register
 from drills.quarter.result import QuarterResult
 from drills.quarter.run import RunOfQuarter
@@ -59,6 +60,13 @@ def tags(page: bytes) -> set[str]:
     parser = _Tags()
     parser.feed(page.decode())
     return set(parser.seen)
+
+
+def test_no_line_breaks_inside_a_day() -> None:
+    """It is wrapped, and what stands beside it stays escaped."""
+    page = quarter_html.render(attacked(("2025-11-02 <b>",))).decode()
+    assert '<span class="day">2025-11-02</span> &lt;b&gt;' in page
+    assert "&lt;span" not in page
 
 
 def test_hostile_text_is_dead_in_every_format() -> None:

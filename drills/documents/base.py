@@ -20,24 +20,32 @@ from drills.findings import Finding
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What came of computing a document again. told: half a sentence about what was computed, for people."""
+    """What came of computing a document again.
+
+    told: half a sentence about what was computed, for people. files: the names of all files of the document; none for
+    the one that was asked about. rests_on: the folders' names of the runs whose results it counts: it is no better than
+    they are. whole: whether it could be computed again; if not, only a hash in the chain can say that it is the same.
+    """
 
     findings: tuple[Finding, ...]
     told: str
+    files: tuple[str, ...] = ()
+    rests_on: tuple[str, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True)
 class Document:
     """A kind of document.
 
-    name: of the kind, one word. claims: whether a path is one. within: those in a folder of runs. recompute: never
-    raises for what is in the files; that is a finding.
+    name: of the kind, one word. claims: whether a path is one. within: those in a folder of runs. recompute: of a path
+    and the folder of the runs; never raises for what is in the files, that is a finding.
     """
 
     name: str
     claims: Callable[[Path], bool]
     within: Callable[[Path], Sequence[Path]]
-    recompute: Callable[[Path], Recomputed]
+    recompute: Callable[[Path, Path], Recomputed]
 
 
 @cache

@@ -74,4 +74,4 @@ def _unread(problem: UsageProblem) -> list[Finding]:
     ]
 
 
-DOCUMENT = Document(name="run", claims=is_folder_of_run, within=_within, recompute=recompute)
+DOCUMENT = Document(name="run", claims=is_folder_of_run, within=_within, recompute=lambda folder, _: recompute(folder))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from drills import __version__
 from drills.kept import UNFINISHED, UNREADABLE
+from drills.people import People
 from drills.quarter.availability import budgets, chains, downtimes
 from drills.quarter.coverage import coverage
 from drills.quarter.dates import parse
@@ -32,15 +35,22 @@ from drills.quarter.result import (
     Trial,
 )
 from drills.quarter.run import RunOfQuarter
+from drills.quarter.sealed import Evidence
 from drills.quarter.trials import margin, trials, worst_of
 from drills.result import Verdict
 
 QUARTERS = 4
 """The quarter that is reported on and the three before it."""
+_NOTHING = Evidence()
 
 
-def assemble(runs: Sequence[RunOfQuarter], plan: QuarterPlan, register: Register) -> QuarterResult:
-    """The whole result. Runs of other quarters than the last four, and those after `plan.until`, count nowhere."""
+def assemble(
+    runs: Sequence[RunOfQuarter], plan: QuarterPlan, register: Register, evidence: Evidence = _NOTHING
+) -> QuarterResult:
+    """The whole result. Runs of other quarters than the last four, and those after `plan.until`, count nowhere.
+
+    evidence: what was known of the runs' seals; of runs that the report does not speak of it is left out.
+    """
     quarter = parse(plan.quarter)
     quarters = [quarter.after(number) for number in range(1 - QUARTERS, 1)]
     known = sorted((run for run in runs if run.quarter in quarters and _began_before(run, plan)), key=_by_time)
@@ -77,7 +87,14 @@ def assemble(runs: Sequence[RunOfQuarter], plan: QuarterPlan, register: Register
         undated=tuple(_row(run) for run in sorted(runs, key=lambda run: run.name) if run.quarter is None),
         earlier=tuple(_row(run) for run in known if run.quarter != quarter),
         unmatched=tuple(_unmatched(known, plan)),
+        evidence=_of_known(evidence, known, runs),
     )
+
+
+def _of_known(evidence: Evidence, known: Iterable[RunOfQuarter], runs: Iterable[RunOfQuarter]) -> Evidence:
+    """Runs that began after the report's last moment are not part of it, nor are their seals."""
+    names = {run.name for run in known} | {run.name for run in runs if run.quarter is None}
+    return msgspec.structs.replace(evidence, seals=tuple(one for one in evidence.seals if one.run in names))
 
 
 def _by_time(run: RunOfQuarter) -> tuple[str, str]:
@@ -197,6 +214,8 @@ def _row(run: RunOfQuarter) -> RunRow:
         counts=run.counts,
         why_not=why,
         history_sha256=run.history_sha256,
+        people=result.people if result else head.people if head else People(),
+        change=result.change if result else head.change if head else None,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from drills.files import write_whole
+from drills.locking import alone
 from drills.problems import Problem, UsageProblem
 from drills.quarter import plan as plans
 from drills.quarter import register as registers
@@ -20,6 +22,8 @@ from drills.quarter.findings import new_entries
 from drills.quarter.plan import QuarterPlan
 from drills.quarter.reading import runs_of
 from drills.quarter.register import Register
+from drills.quarter.seals import evidence_of
+from drills.sealing import record
 from drills.yamlsource import read_text
 from reports.base import QuarterFormat, quarter_format
 
@@ -43,7 +47,21 @@ class Asked:
 
 
 def make(asked: Asked, say: Callable[[str], None]) -> None:
-    """Write the reports. Raises `UsageProblem` with every problem before anything is written."""
+    """Write the reports. Raises `UsageProblem` with every problem before anything is written.
+
+    Meanwhile no other report is made: between reading the register and writing it an entry would be lost, and a line of
+    the chain could stand behind the other's file.
+    """
+    folders = {(asked.out or asked.runs).resolve()}
+    if asked.update and asked.findings is not None:
+        folders.add(asked.findings.resolve().parent)
+    with ExitStack() as locks:
+        for folder in sorted(path for path in folders if path.is_dir()):  # in one order, so that nobody waits for ever
+            locks.enter_context(alone(folder))
+        _make(asked, say)
+
+
+def _make(asked: Asked, say: Callable[[str], None]) -> None:
     problems: list[Problem] = []
     formats = _all(problems, lambda: _formats(asked.formats))
     quarter = _all(problems, lambda: _quarter(asked.quarter))
@@ -54,14 +72,11 @@ def make(asked: Asked, say: Callable[[str], None]) -> None:
     if problems or formats is None or quarter is None or plan is None or read is None:
         raise UsageProblem(problems)
     register, text = read
-    result = assemble(runs_of(asked.runs, quarter), plan, register)
+    runs = runs_of(asked.runs, quarter)
+    result = assemble(runs, plan, register, evidence_of(asked.runs, runs))
     new = new_entries(result.findings)
     whole = registers.appended(text, str(asked.findings), new) if asked.update else text
-    pages = [(one.ending, one.render(result)) for one in formats]
-    for ending, page in pages:
-        path = (asked.out or asked.runs) / f"quarter-{quarter}.{ending}"
-        write_whole(path, page)
-        say(str(path))
+    _write([(f"quarter-{quarter}.{one.ending}", one.render(result)) for one in formats], asked, say)
     if asked.update and asked.findings is not None and whole != text:
         _replace(asked.findings, whole)
         say(f"{asked.findings}: {len(new)} new, without owner and due date")
@@ -69,6 +84,17 @@ def make(asked: Asked, say: Callable[[str], None]) -> None:
         say(f"{len(new)} new findings; --findings FILE --update-findings appends them to the register")
     for line in result.unmatched:
         say(f"note: {line}")
+
+
+def _write(pages: Sequence[tuple[str, bytes]], asked: Asked, say: Callable[[str], None]) -> None:
+    """Write the files; beside the runs each gets its line in their chain."""
+    out = asked.out or asked.runs
+    beside = out.resolve() == asked.runs.resolve()
+    for name, page in pages:
+        write_whole(out / name, page)
+        if beside:
+            record(out / name)
+        say(str(out / name))
 
 
 def _all(problems: list[Problem], step: Callable[[], _T]) -> _T | None:

@@ -10,50 +10,119 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
+import msgspec
+
 from drills.quarter.dates import Every, due_after, moment
 from drills.quarter.plan import CadenceFor, QuarterPlan
 from drills.quarter.result import GATEWAY_LEG, Cell, State
 from drills.quarter.run import DOMAINS, RunOfQuarter, domain_of
 
+_SHORT = 8
+_DONE = {State.CURRENT, State.REPLACED}
+
 
 class _Key(NamedTuple):
     gateway: str
+    config: str
     leg: str
     domain: str
     scenario: str
 
 
+class _Configs:
+    """The configs of each gateway that drills counted with, and which of them came to an end before another began."""
+
+    def __init__(self, runs: Iterable[RunOfQuarter]) -> None:
+        self._spans: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
+        for run in runs:
+            if run.counts:
+                began = run.started.isoformat() if run.started else ""
+                first, _ = self._spans[run.gateway].get(run.config, (began, began))
+                self._spans[run.gateway][run.config] = (first, began)
+
+    def of(self, run: RunOfQuarter) -> str:
+        """The config of a run as cells name it: empty where its gateway had one only.
+
+        One that only drills had that proved nothing is an attempt, and taken for that of the last drill that counts.
+        """
+        spans = self._spans.get(run.gateway, {})
+        if len(spans) <= 1:
+            return ""
+        latest = max(spans, key=lambda config: spans[config][1])
+        return _short(run.config if run.config in spans else latest)
+
+    def after(self, gateway: str, config: str) -> set[str]:
+        """The configs that took the place of one: those whose first drill came after its last one."""
+        spans = {_short(name): span for name, span in self._spans.get(gateway, {}).items()}
+        if config not in spans:
+            return set()
+        return {name for name, (first, _) in spans.items() if first > spans[config][1]}
+
+
+def _short(config: str) -> str:
+    return config[:_SHORT] or "none"
+
+
 def coverage(runs: Sequence[RunOfQuarter], plan: QuarterPlan) -> tuple[Cell, ...]:
     """Every cell: what was ever drilled, each leg that never was, and what the plan asks for. runs: oldest first."""
+    configs = _Configs(runs)
     hit: dict[_Key, list[RunOfQuarter]] = defaultdict(list)
     for run in runs:
-        for key in _hit(run):
+        for key in _hit(run, configs.of(run)):
             hit[key].append(run)
-    cells = [_cell(key, found, plan) for key, found in hit.items()]
-    drilled = {(cell.gateway, cell.leg) for cell in cells if cell.last_day}
+    cells = _replaced([_cell(key, found, plan) for key, found in hit.items()], configs)
+    drilled = {
+        (cell.gateway, config, cell.leg)
+        for cell in cells
+        if cell.last_day
+        for config in (cell.config, *configs.after(cell.gateway, cell.config))
+    }
     cells += [
-        _cell(_Key(gateway, leg, "", ""), [], plan) for gateway, leg in _legs(runs) if (gateway, leg) not in drilled
+        _cell(_Key(*of, "", ""), [], plan)
+        for of in _legs(runs, configs)
+        if of not in drilled and not configs.after(of[0], of[1])
     ]
     cells += [_cell(key, [], plan) for key in _asked_for(plan, cells)]
     order = {domain: number for number, domain in enumerate(("", *DOMAINS))}
-    return tuple(sorted(cells, key=lambda cell: (cell.gateway, cell.leg, order[cell.domain], cell.scenario)))
+    return tuple(
+        sorted(cells, key=lambda cell: (cell.gateway, cell.config, cell.leg, order[cell.domain], cell.scenario))
+    )
 
 
-def _hit(run: RunOfQuarter) -> Iterator[_Key]:
+def _replaced(cells: Sequence[Cell], configs: _Configs) -> list[Cell]:
+    """A config that was replaced needs no drill any more in what was drilled with one that came after it."""
+    done = {(cell.gateway, cell.config, cell.leg, cell.domain, cell.scenario) for cell in cells if cell.last_day}
+    return [
+        msgspec.structs.replace(cell, state=State.REPLACED)
+        if cell.state not in _DONE
+        and any(
+            (cell.gateway, later, cell.leg, cell.domain, cell.scenario) in done
+            for later in configs.after(cell.gateway, cell.config)
+        )
+        else cell
+        for cell in cells
+    ]
+
+
+def _hit(run: RunOfQuarter, config: str) -> Iterator[_Key]:
     """What a run drilled, or tried to: each leg of each fault that became effective, once."""
     seen: dict[_Key, None] = {}
     for fault in run.result.faults if run.result else ():
         if fault.effective_s is not None:
             domain = domain_of(fault, run.plan_of(fault))
             for leg in fault.legs or (GATEWAY_LEG,):
-                seen[_Key(run.gateway, leg, domain, run.scenario)] = None
+                seen[_Key(run.gateway, config, leg, domain, run.scenario)] = None
     yield from seen
 
 
-def _legs(runs: Iterable[RunOfQuarter]) -> Iterator[tuple[str, str]]:
+def _legs(runs: Iterable[RunOfQuarter], configs: _Configs) -> Iterator[tuple[str, str, str]]:
     """The legs of each gateway's chain, as its runs knew them."""
     seen = {
-        (run.gateway, leg.name): None for run in runs if run.result for leg in run.result.legs if leg.role is not None
+        (run.gateway, configs.of(run), leg.name): None
+        for run in runs
+        if run.result
+        for leg in run.result.legs
+        if leg.role is not None
     }
     yield from seen
 
@@ -62,7 +131,7 @@ def _asked_for(plan: QuarterPlan, cells: Sequence[Cell]) -> Iterator[_Key]:
     """What the plan asks for and nobody ever tried."""
     for asked in plan.cadence.each:
         if not any(_fits(asked, cell.gateway, cell.leg, cell.scenario) for cell in cells):
-            yield _Key(asked.gateway or "", asked.leg or "", "", asked.scenario)
+            yield _Key(asked.gateway or "", "", asked.leg or "", "", asked.scenario)
 
 
 def _fits(asked: CadenceFor, gateway: str, leg: str, scenario: str) -> bool:
@@ -90,6 +159,7 @@ def _cell(key: _Key, runs: Sequence[RunOfQuarter], plan: QuarterPlan) -> Cell:
     inside = [run for run in runs if str(run.quarter) == plan.quarter]
     return Cell(
         gateway=key.gateway,
+        config=key.config,
         leg=key.leg,
         domain=key.domain,
         scenario=key.scenario,

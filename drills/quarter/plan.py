@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Meta
 
 from drills.binding import Key, bind
+from drills.people import Line, People, WrittenPeople
 from drills.problems import Place, Problem, UsageProblem
 from drills.quarter.dates import Every
 from drills.units import Seconds, Share
 from drills.yamlsource import tree
 
-Line = Annotated[str, Meta(pattern=r"\A.+\Z", max_length=200, description="one line of text")]
 Day = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\d\Z", description="a day like 2026-12-31")]
 Availability = Annotated[Share, Meta(gt=0, lt=1)]
 Objective = Annotated[Seconds, Meta(gt=0)]
@@ -37,14 +37,6 @@ def real_day(day: str | None, key: str) -> None:
         date.fromisoformat(day)
     except ValueError:
         raise ValueError(f"{key!r}: there is no day {day}") from None
-
-
-class People(_Written, frozen=True, kw_only=True):
-    """Who answers for the drills. owner: of the system. operator: who ran them. reviewer: who looks at this report."""
-
-    owner: Line | None = None
-    operator: Line | None = None
-    reviewer: Line | None = None
 
 
 class CadenceFor(_Written, frozen=True, kw_only=True):
@@ -148,7 +140,7 @@ class _Plan(_Written, frozen=True, kw_only=True):
     noun: ClassVar[str] = "the plan of a quarter"
 
     system: Line | None = None
-    people: People = People()
+    people: WrittenPeople = WrittenPeople()
     change: Line | None = None
     reason: Annotated[str, Meta(max_length=4000)] | None = None
     rto_s: Annotated[Objective | None, Key("rto")] = None

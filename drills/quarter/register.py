@@ -16,8 +16,9 @@ import msgspec
 from msgspec import Meta
 
 from drills.binding import bind
+from drills.people import Line
 from drills.problems import Place, Problem, UsageProblem
-from drills.quarter.plan import Day, Line, real_day
+from drills.quarter.plan import Day, real_day
 from drills.yamlsource import ListNode, tree
 
 _EMPTY = re.compile(r"\A\ufeff?(?:\s*(?:#[^\n]*)?(?:\n|\Z))*\Z")

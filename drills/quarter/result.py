@@ -1,7 +1,8 @@
 """What a quarter came to: the contract of `quarter-2026Q4.json`. Data only.
 
 It holds the plan and the register as they were, so whoever has the runs can compute it again and compare the bytes:
-`encode(assemble(runs, stored.plan, stored.register))`. Fields are added, never renamed or removed, within one `schema`.
+`encode(assemble(runs, stored.plan, stored.register, stored.evidence))`. Fields are added, never renamed or removed,
+within one `schema`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import enum
 
 import msgspec
 
+from drills.people import People
 from drills.quarter.dates import Every
 from drills.quarter.numbers import Summary, Time
 from drills.quarter.plan import QuarterPlan
 from drills.quarter.register import Entry, Register
+from drills.quarter.sealed import Evidence
 from drills.result import readable
 
 QUARTER_SCHEMA = "failover-drill/quarter/1"
@@ -41,6 +44,8 @@ class State(enum.StrEnum):
     CURRENT = "current"
     OVERDUE = "overdue"
     NEVER = "never drilled"
+    REPLACED = "replaced"
+    """Not due any more: its config was replaced, and the same was drilled with one that came after it."""
 
 
 class FindingState(enum.StrEnum):
@@ -132,9 +137,12 @@ class Return(_Part, frozen=True, kw_only=True):
 
 
 class Cell(_Part, frozen=True, kw_only=True):
-    """One leg in one fault domain in one scenario. drills: that counted, in the quarter. last_day, verdict: of the last
-    one that counted, at any time. due_day: by when the next one is due. not_counted: runs of the quarter that did not
-    count. An empty domain or scenario stands for any.
+    """One leg in one fault domain in one scenario.
+
+    config: the beginning of its hash, `none` when there was none, and empty when all drills of the gateway that count
+    had the same. drills: that counted, in the quarter. last_day, verdict: of the last one that counted, at any time.
+    due_day: by when the next one is due. not_counted: runs of the quarter that did not count. An empty domain or
+    scenario stands for any.
     """
 
     gateway: str
@@ -149,6 +157,7 @@ class Cell(_Part, frozen=True, kw_only=True):
     verdict: str
     due_day: str
     state: State
+    config: str = ""
 
 
 class TrendPoint(_Part, frozen=True, kw_only=True):
@@ -269,7 +278,10 @@ class GatewayRow(_Part, frozen=True, kw_only=True):
 
 
 class RunRow(_Part, frozen=True, kw_only=True):
-    """One run of the evidence. verdict: of the drill, `unfinished` or `unreadable`. problem: why it has no result."""
+    """One run of the evidence. verdict: of the drill, `unfinished` or `unreadable`. problem: why it has no result.
+
+    people, change: as its scenario and its flags said.
+    """
 
     name: str
     started_at: str
@@ -285,6 +297,8 @@ class RunRow(_Part, frozen=True, kw_only=True):
     counts: bool
     why_not: str
     history_sha256: str
+    people: People = People()
+    change: str | None = None
 
 
 class Headline(_Part, frozen=True, kw_only=True):
@@ -344,6 +358,7 @@ class QuarterResult(_Part, frozen=True, kw_only=True):
     undated: tuple[RunRow, ...]
     earlier: tuple[RunRow, ...]
     unmatched: tuple[str, ...]
+    evidence: Evidence = Evidence()
 
 
 def encode(result: QuarterResult) -> bytes:

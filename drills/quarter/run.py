@@ -59,6 +59,11 @@ class RunOfQuarter:
         return self.result.gateway.name if self.result else self.head.gateway if self.head else ""
 
     @property
+    def config(self) -> str:
+        """The SHA-256 of the gateway's config; empty when there was none."""
+        return self.result.gateway.config_sha256 if self.result else self.head.config_sha256 if self.head else ""
+
+    @property
     def counts(self) -> bool:
         """Whether it counts as drilled: it said something about the gateway."""
         return self.result is not None and self.result.verdict in JUDGED

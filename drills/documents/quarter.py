@@ -1,0 +1,217 @@
+"""The quarterly report: assembled and written again from the runs that it speaks of, and compared byte by byte.
+
+`quarter-2026Q4.json` is the report; the page, the Markdown and the PDF beside it are the same in other words. Its
+numbers rest on result.json files, so it is as good as the runs are: `drill verify` verifies each run that it counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from drills import __version__, chain
+from drills.build import build
+from drills.canonical import sha256
+from drills.chain import Chain, Kind
+from drills.differing import Difference, in_bytes, in_json
+from drills.documents.base import Document, Recomputed
+from drills.findings import Finding, Grade, note
+from drills.history import HISTORY_FILE
+from drills.kept import UNFINISHED
+from drills.manifest import MANIFEST_FILE
+from drills.problems import UsageProblem
+from drills.quarter.assembling import assemble
+from drills.quarter.dates import Quarter, parse
+from drills.quarter.reading import runs_of
+from drills.quarter.result import QUARTER_SCHEMA, QuarterResult, RunRow, decode, encode
+from drills.quarter.run import RunOfQuarter
+from reports.base import quarter_formats
+
+_FILE = re.compile(r"quarter-\d{4}Q[1-4]\.(json|html|md|pdf)")
+_TEXTS = ("html", "md")
+_SHOWN = 12
+_MEASURED = {
+    "headline",
+    "gateways",
+    "scenarios",
+    "coverage",
+    "recoveries",
+    "returns",
+    "trend",
+    "downtimes",
+    "chains",
+    "budgets",
+    "savings",
+    "efforts",
+}
+"""The fields whose numbers another build of the tool must come to as well; wording and judgement may change."""
+
+
+def _claims(path: Path) -> bool:
+    return _FILE.fullmatch(path.name) is not None and path.is_file()
+
+
+def _within(root: Path) -> Sequence[Path]:
+    """One for each quarter: its JSON, also when that is missing and another file of it is there."""
+    return sorted({path.with_suffix(".json") for path in root.iterdir() if _claims(path)})
+
+
+def recompute(path: Path, root: Path) -> Recomputed:
+    """Assemble the report again from the runs in `root`, and compare every file of it that there is."""
+    main = path.with_suffix(".json")
+    files = tuple(one.name for one in sorted(main.parent.glob(f"{main.stem}.*")) if _claims(one))
+    try:
+        data = main.read_bytes()
+        stored, quarter = _decoded(data, main)
+        known = chain.read(root)
+        there = {run.name: run for run in runs_of(root, quarter)}
+    except FileNotFoundError:
+        return Recomputed(
+            (Finding(file=main.name, what="missing; without it nothing can be computed again"),), "", files
+        )
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError, UsageProblem) as error:
+        return Recomputed((Finding(file=main.name, what=f"cannot be read: {error}"),), "", files)
+    rows = (*stored.runs, *stored.undated, *stored.earlier)
+    counted = tuple(row.name for row in rows if row.counts)
+    found = [*_head(main.name, stored, known), *_later(main.name, rows, there)]
+    pruned = [row.name for row in rows if row.name not in there and _is_pruned(row.name, known)]
+    if rows and not there.keys() & {row.name for row in rows}:
+        what = f"none of its {len(rows)} runs is here; --runs DIR says where they are"
+        return Recomputed((Finding(file=main.name, what=what),), "", files)
+    if pruned:
+        what = f"its numbers cannot be computed again: {len(pruned)} of its runs were removed by the tool since"
+        found += [*_missing(rows, there, set(pruned)), note(main.name, f"{what}: {', '.join(pruned)}")]
+        return Recomputed(tuple(found), "not computed again", files, counted, whole=False)
+    found += [*_missing(rows, there, set()), *_manifests(stored, root)]
+    runs = [_as_then(there[row.name], row) for row in rows if row.name in there]
+    again = assemble(runs, stored.plan, stored.register, stored.evidence)
+    other = _other_tool(stored)
+    found += _of_json(main, encode(again), data, other)
+    if other:
+        what = f"made by {other}, and this is {__version__}: the text of its reports is not compared, their hashes are"
+        found.append(note(main.name, what))
+    else:
+        found += _of_texts(main, again, stored)
+    if main.with_suffix(".pdf").name in files:
+        what = "a PDF depends on the fonts of the machine: only its hash is compared, when the chain has it"
+        found.append(note(main.with_suffix(".pdf").name, what))
+    return Recomputed(tuple(found), f"{len(rows)} runs assembled again: {again.headline.verdict}", files, counted)
+
+
+def _decoded(data: bytes, main: Path) -> tuple[QuarterResult, Quarter]:
+    """Raises `ValueError` or `msgspec.MsgspecError` for what is no report of the quarter that its name says."""
+    stored = decode(data)
+    if stored.schema != QUARTER_SCHEMA:
+        raise ValueError(f"of a kind that this version does not know: {stored.schema}")
+    if main.stem != f"quarter-{stored.quarter}":
+        raise ValueError(f"it is the report of {stored.quarter}, under another name")
+    if stored.plan.quarter != stored.quarter:
+        raise ValueError(f"it is the report of {stored.quarter}, with a plan of {stored.plan.quarter}")
+    return stored, parse(stored.quarter)
+
+
+def _other_tool(stored: QuarterResult) -> str:
+    if stored.tool_version != __version__:
+        return stored.tool_version
+    return "" if stored.evidence.build == build() else f"another build of {__version__}"
+
+
+def _head(name: str, stored: QuarterResult, known: Chain) -> Iterator[Finding]:
+    """A chain that was made anew does not have the line that was its last one when the report was made."""
+    head = stored.evidence.head
+    if head and all(link.hash != head for link in known.links):
+        what = "the chain beside the runs has no such line: it is another chain, or lines of it were removed"
+        yield Finding(file=name, where="evidence.head", what=what, expected=known.head or "no chain", found=head)
+
+
+def _later(name: str, rows: Sequence[RunRow], there: dict[str, RunOfQuarter]) -> Iterator[Finding]:
+    """What came after the report is told, and is no part of it."""
+    listed = {row.name for row in rows}
+    new = [run for run in there.values() if run.name not in listed]
+    if new:
+        shown = f"{', '.join(run.name for run in new[:_SHOWN])}{', ...' if len(new) > _SHOWN else ''}"
+        yield note(name, f"{len(new)} of these four quarters' runs are not in it, and are left out here: {shown}")
+    ended = [row.name for row in rows if row.name in there and _ended_since(there[row.name], row)]
+    if ended:
+        yield note(name, f"not over when it was made, and taken as they were then: {', '.join(ended)}")
+
+
+def _ended_since(run: RunOfQuarter, row: RunRow) -> bool:
+    return row.verdict == UNFINISHED and run.head is not None
+
+
+def _as_then(run: RunOfQuarter, row: RunRow) -> RunOfQuarter:
+    """A run as it was when the report was made: one that was still running then had no result."""
+    if not _ended_since(run, row):
+        return run
+    return dataclasses.replace(run, result=None, problem=row.why_not, history_sha256=row.history_sha256)
+
+
+def _is_pruned(name: str, known: Chain) -> bool:
+    link = known.standing().get(name.encode(errors="replace").decode())
+    return link is not None and link.line.kind is Kind.PRUNED
+
+
+def _missing(rows: Sequence[RunRow], there: dict[str, RunOfQuarter], pruned: set[str]) -> Iterator[Finding]:
+    for row in rows:
+        if row.name not in there and row.name not in pruned:
+            yield Finding(file=row.name, what=f"missing, or of another time by its {HISTORY_FILE}; the report lists it")
+
+
+def _manifests(stored: QuarterResult, root: Path) -> Iterator[Finding]:
+    """A run that was sealed anew since is another run, even if everything in it fits together."""
+    for seal in stored.evidence.seals:
+        path = root / Path(seal.run).name / MANIFEST_FILE
+        if not seal.manifest_sha256 or not path.parent.is_dir():
+            continue
+        now = sha256(path.read_bytes()) if path.is_file() else "missing"
+        if now != seal.manifest_sha256:
+            what = "not the manifest that the run had when the report was made"
+            file = f"{path.parent.name}/{MANIFEST_FILE}"
+            yield Finding(file=file, what=what, expected=f"sha256 {seal.manifest_sha256}", found=f"sha256 {now}")
+
+
+def _of_json(main: Path, again: bytes, data: bytes, other: str) -> Iterator[Finding]:
+    if again == data:
+        return
+    differing = in_json(again, data)
+    for one in differing[:_SHOWN]:
+        grade = Grade.NOTE if other and not _measures(one) else Grade.MISMATCH
+        what = f"not what its runs, its plan and its register give{f', as this {__version__} does it' if other else ''}"
+        yield Finding(file=main.name, where=one.path, what=what, expected=one.expected, found=one.found, grade=grade)
+    left = differing[_SHOWN:]
+    if left:
+        grade = Grade.NOTE if other and not any(map(_measures, left)) else Grade.MISMATCH
+        yield Finding(file=main.name, what=f"{len(left)} more fields are others", grade=grade)
+    spot = in_bytes(again, data)
+    if not differing and spot is not None and not other:
+        where = f"line {spot.line}, byte {spot.byte}"
+        what = "the same fields, not written as this tool writes them"
+        yield Finding(file=main.name, where=where, what=what, expected=spot.expected, found=spot.found)
+
+
+def _measures(one: Difference) -> bool:
+    return one.number and one.top in _MEASURED
+
+
+def _of_texts(main: Path, again: QuarterResult, stored: QuarterResult) -> Iterator[Finding]:
+    """Pages that are neither what the runs give nor what the JSON says; what is wrong with the JSON is told of it."""
+    for name in _TEXTS:
+        report = quarter_formats()[name]
+        path = main.with_suffix(f".{report.ending}")
+        if not path.is_file():
+            continue
+        there = path.read_bytes()
+        spot = in_bytes(report.render(again), there)
+        if spot is None or (again != stored and report.render(stored) == there):
+            continue
+        what = f"not the report that {main.name} and its runs give"
+        where = f"line {spot.line}, byte {spot.byte}"
+        yield Finding(file=path.name, where=where, what=what, expected=spot.expected, found=spot.found)
+
+
+DOCUMENT = Document(name="quarter", claims=_claims, within=_within, recompute=recompute)

@@ -1,0 +1,285 @@
+"""The quarterly report as evidence: one changed byte of it, or of a run that it counts, is found by `drill verify`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from drilling import drill
+from folders import BY_US, write_run
+from quarters import events as events_of
+from quarters import two_quarters
+
+from drills import chain
+from drills.chain import CHAIN_FILE, Kind
+from drills.files import finish
+from drills.findings import Grade
+from drills.index import runs as kept_runs
+from drills.manifest import MANIFEST_FILE, Sealer
+from drills.quarter import command
+from drills.quarter.result import decode, encode
+from drills.quarter.sealed import SealState
+from drills.retention import remove
+from drills.sealing import seal
+from drills.verify import Verification, as_text, verify
+
+NAME = "quarter-2025Q4"
+FILES = (f"{NAME}.html", f"{NAME}.json", f"{NAME}.md")
+
+
+def ask(runs: Path, out: Path | None = None, **also: object) -> command.Asked:
+    """A report of the quarter."""
+    fields = {"plan": None, "findings": None, "update": False, "formats": (), **also}
+    return command.Asked(quarter="2025Q4", runs=runs, out=out, **fields)  # type: ignore[arg-type]
+
+
+def write(root: Path, count: int = 6) -> list[Path]:
+    """Runs of three gateways, each whole: judged and reported by this build, and sealed."""
+    made = [write_run(root / told.name, events_of(told), **BY_US) for told in two_quarters(count)]
+    for folder in made:
+        seal(folder, Sealer.RUN)
+    return made
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sealed runs with their report. Nobody changes this folder."""
+    root = tmp_path_factory.mktemp("reported") / "drill-results"
+    write(root)
+    command.make(ask(root), lambda _: None)
+    return root
+
+
+@pytest.fixture
+def root(reported: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(reported, tmp_path / "drill-results"))
+
+
+def told(found: Verification) -> list[str]:
+    """Every mismatch of the report itself."""
+    return [
+        str(finding)
+        for place in found.places
+        for item in place.items
+        if item.kind in {"quarter", "document"}
+        for finding in item.findings
+        if finding.grade is Grade.MISMATCH
+    ]
+
+
+def counted(root: Path) -> str:
+    """A run that the report counts."""
+    rows = decode((root / f"{NAME}.json").read_bytes()).runs
+    return next(row.name for row in rows if row.counts)
+
+
+def flip(path: Path, what: bytes = b"") -> None:
+    """Change one byte: of what is written there, else in the middle."""
+    data = bytearray(path.read_bytes())
+    at = data.index(what) + len(what) if what else len(data) // 2
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_what_nobody_touched_is_verified(reported: Path) -> None:
+    """In the folder of the runs, and by the name of each of its files; it says what it did, and writes nothing."""
+    before = {path: path.stat().st_mtime_ns for path in reported.rglob("*")}
+    found = verify([reported])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    assert f"verified  {NAME}.json: 6 runs assembled again: " in as_text(found)
+    for name in FILES:
+        assert verify([reported / name]).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in reported.rglob("*")} == before
+
+
+def test_the_chain_has_a_line_of_each_file_and_the_report_the_head_before_them(reported: Path) -> None:
+    """And each run was sealed, as far as hashes say."""
+    links = chain.read(reported).links
+    written = [link for link in links if link.line.kind is Kind.WRITTEN]
+    assert sorted(link.line.subject for link in written) == list(FILES)
+    evidence = decode((reported / f"{NAME}.json").read_bytes()).evidence
+    assert (evidence.head, evidence.lines) == (written[0].line.previous, 6)
+    assert [one.state for one in evidence.seals] == [SealState.SEALED] * 6
+    assert evidence.head in (reported / f"{NAME}.md").read_text()
+    assert verify([reported], head=evidence.head).exit_code == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("with_chain", [True, False])
+def test_one_byte_of_the_report_is_found_and_named(root: Path, name: str, with_chain: bool) -> None:
+    """By the chain, and without its lines by what the runs give."""
+    if not with_chain:
+        lines = (root / CHAIN_FILE).read_bytes().splitlines(keepends=True)
+        (root / CHAIN_FILE).write_bytes(b"".join(lines[:-3]))
+    flip(root / name, b'"counted": ' if name.endswith("json") else b"")
+    found = verify([root])
+    assert found.exit_code == 1
+    assert told(found)
+    assert {line.split(",")[0].split(":")[0] for line in told(found)} == {name}
+    assert any(f"{name}, line " in line or f"{name}, headline.counted: " in line for line in told(found))
+    assert verify([root / FILES[0]]).exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["result.json", "history.jsonl", MANIFEST_FILE, "report.html"])
+def test_one_byte_of_a_run_makes_the_report_a_mismatch_that_names_the_run(root: Path, name: str) -> None:
+    """Whether the folder is verified, or the report alone."""
+    run = counted(root)
+    flip(root / run / name)
+    for path in (root, root / f"{NAME}.json"):
+        found = verify([path])
+        assert found.exit_code == 1
+        assert any(line.startswith(f"{run}/{name}") and "the report counts this run" in line for line in told(found))
+
+
+def test_a_number_of_a_result_is_named_in_the_report_too(root: Path) -> None:
+    """The result says another recovery, in a JSON that can be read."""
+    run = counted(root)
+    flip(root / run / "result.json", b'"recovery_s": 0.')
+    assert any(line.startswith(f"{NAME}.json, recoveries[") for line in told(verify([root])))
+
+
+def _remove(root: Path) -> str:
+    shutil.rmtree(root / counted(root))
+    return f"{counted(root)}: missing"
+
+
+def _seal_anew(root: Path) -> str:
+    """Another history, judged and sealed so that all of it fits; the whole chain made anew."""
+    run = counted(root)
+    history = root / run / "history.jsonl"
+    history.write_bytes(history.read_bytes().replace(b'"seed":', b'"seed":1', 1))
+    (root / CHAIN_FILE).unlink()
+    finish(root / run)
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        (folder / MANIFEST_FILE).unlink()
+        seal(folder, Sealer.RUN)
+    return f"{run}/{MANIFEST_FILE}: not the manifest that the run had when the report was made"
+
+
+def _cut_chain(root: Path) -> str:
+    (root / CHAIN_FILE).write_bytes(b"".join((root / CHAIN_FILE).read_bytes().splitlines(keepends=True)[:3]))
+    return f"{NAME}.json, evidence.head: the chain beside the runs has no such line"
+
+
+def _rename(root: Path) -> str:
+    for path in sorted(root.glob("quarter-*")):
+        path.rename(path.with_name(path.name.replace("2025Q4", "2025Q3")))
+    return "quarter-2025Q3.json: cannot be read: it is the report of 2025Q4, under another name"
+
+
+def _without_json(root: Path) -> str:
+    (root / f"{NAME}.json").unlink()
+    return f"{NAME}.json: missing"
+
+
+def _without_page(root: Path) -> str:
+    (root / f"{NAME}.html").unlink()
+    return f"{NAME}.html: missing; it was written on"
+
+
+@pytest.mark.parametrize("change", [_remove, _seal_anew, _cut_chain, _rename, _without_json, _without_page])
+def test_what_is_removed_or_made_anew_is_found_and_named(root: Path, change: Callable[[Path], str]) -> None:
+    """Each in words of its own."""
+    said = change(root)
+    found = verify([root])
+    assert found.exit_code == 1
+    assert any(line.startswith(said) for line in told(found)), as_text(found)
+
+
+def test_a_report_elsewhere_is_verified_with_its_runs(reported: Path, tmp_path: Path) -> None:
+    """`--runs` says where they are; no chain speaks of it, and one byte is found all the same."""
+    before = (reported / CHAIN_FILE).read_bytes()
+    out = tmp_path / "out"
+    out.mkdir()
+    command.make(ask(reported, out), lambda _: None)
+    assert (reported / CHAIN_FILE).read_bytes() == before
+    assert not (out / CHAIN_FILE).exists()
+    for path in (out, out / f"{NAME}.json"):
+        found = verify([path], runs=reported)
+        assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    done = drill("verify", out / f"{NAME}.md", "--runs", reported, cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert told(verify([out / f"{NAME}.json"])) == [
+        f"{NAME}.json: none of its 6 runs is here; --runs DIR says where they are"
+    ]
+    flip(out / f"{NAME}.html")
+    assert any(line.startswith(f"{NAME}.html, line ") for line in told(verify([out], runs=reported)))
+    assert drill("verify", out, "--runs", tmp_path / "no", cwd=tmp_path).code == 2
+
+
+def test_a_run_of_later_is_no_tampering(root: Path) -> None:
+    """It is told, and left out."""
+    extra = list(two_quarters(7))[-1]
+    seal(write_run(root / "20251224T000000Z-later", events_of(extra), **BY_US), Sealer.RUN)
+    found = verify([root])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    assert "1 of these four quarters' runs are not in it, and are left out here: 20251224T000000Z-later" in as_text(
+        found
+    )
+
+
+def test_a_run_that_was_not_over_then_may_end(tmp_path: Path) -> None:
+    """The report says unfinished; what came after it changes nothing of it."""
+    root = tmp_path / "drill-results"
+    write(root)
+    extra = list(two_quarters(7))[-1]
+    late = write_run(root / extra.name, events_of(extra), judged=False, **BY_US)
+    command.make(ask(root), lambda _: None)
+    finish(late)
+    seal(late, Sealer.RUN)
+    found = verify([root])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    assert f"not over when it was made, and taken as they were then: {extra.name}" in as_text(found)
+
+
+def test_a_report_whose_runs_were_pruned_is_known_by_its_hash_only(root: Path) -> None:
+    """That is said; without its line in the chain nobody can say whether it is the same."""
+    gone = [run for run in kept_runs(root) if run.name == counted(root)]
+    assert remove(root, gone) == 1
+    found = verify([root])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    assert f"its numbers cannot be computed again: 1 of its runs were removed by the tool since: {gone[0].name}" in (
+        as_text(found)
+    )
+    flip(root / f"{NAME}.html")
+    assert told(verify([root]))[0].startswith(f"{NAME}.html: not the bytes that were written on")
+
+
+def test_runs_without_a_seal_are_said_to_have_none(tmp_path: Path) -> None:
+    """They are no mismatch, and the report says it too."""
+    root = tmp_path / "drill-results"
+    for one in two_quarters(4):
+        write_run(root / one.name, events_of(one), **BY_US)
+    command.make(ask(root), lambda _: None)
+    found = verify([root])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    assert "4 of the 4 runs that it counts are not sealed" in as_text(found)
+    assert {one.state for one in decode((root / f"{NAME}.json").read_bytes()).evidence.seals} == {SealState.UNSEALED}
+
+
+def test_a_report_of_another_build_is_compared_in_its_numbers(root: Path) -> None:
+    """Its words may be others; its numbers may not."""
+    path = root / f"{NAME}.json"
+    whole = path.read_bytes()
+    build = decode(whole).evidence.build
+    for name in FILES:
+        (root / name).write_bytes((root / name).read_bytes().replace(build.encode(), b"0" * 64))
+    lines = (root / CHAIN_FILE).read_bytes().splitlines(keepends=True)
+    (root / CHAIN_FILE).write_bytes(b"".join(lines[:-3]))
+    (root / f"{NAME}.html").write_bytes(b"<p>in other words</p>")
+    found = verify([root])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+    assert f"{NAME}.json: made by another build of " in as_text(found)
+    flip(path, b'"counted": ')
+    assert told(verify([root]))[0].startswith(f"{NAME}.json, headline.counted: ")
+
+
+def test_what_is_no_report_is_one_finding(root: Path) -> None:
+    """Whatever is in the file."""
+    path = root / f"{NAME}.json"
+    for data in (b"", b"\xff", b"[1]", b"[" * 100_000, encode(decode(path.read_bytes())).replace(b"quarter/1", b"x/9")):
+        path.write_bytes(data)
+        assert any(line.startswith(f"{NAME}.json: cannot be read: ") for line in told(verify([path])))
