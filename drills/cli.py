@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RESULTS = "drill-results"
 EXIT_INVALID = 3
 EXIT_INTERRUPTED = 130
+_TRACEBACK = "FAILOVER_DRILL_TRACEBACK"
 _LINE_AT_MOST = 2000
 _SIGN = "sign with this Ed25519 key: PEM, or OpenSSH's own format"
 
@@ -53,6 +54,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         # A disk that is full, a file that may not be written: the machine's fault, and no verdict on the gateway.
         where = f"{error.filename}: " if error.filename else ""
         _show(f"drill: {where}{error.strerror or error}", sys.stderr)
+        code = EXIT_INVALID
+    except Exception as bug:
+        if os.environ.get(_TRACEBACK):
+            raise
+        what = f"{type(bug).__name__}: {bug}"
+        _show(f"drill: a bug of the tool, and no verdict: {what} ({_TRACEBACK}=1 shows where)", sys.stderr)
         code = EXIT_INVALID
     sys.exit(code)
 

@@ -6,35 +6,16 @@ A line that a crash cut short is the only one that may be unreadable; everything
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from drills.events import AnyEvent, RunStarted
 from drills.problems import Place, Problem, UsageProblem
+from drills.redactor import Redactor
 
 HISTORY_FILE = "history.jsonl"
-_REDACTED = "[redacted]"
-
-
-class Redactor:
-    """Removes known secrets from text. Secrets shorter than six characters would garble it and are not secret."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: tuple[str, ...] = ()
-        self.learn(secrets)
-
-    def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets. The longest are replaced first, so that one inside another leaves no rest."""
-        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= 6)}
-        self._secrets = tuple(sorted(known, key=len, reverse=True))
-
-    def clean(self, text: str) -> str:
-        """The text without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, _REDACTED)
-        return text
 
 
 class HistoryWriter:
@@ -48,9 +29,9 @@ class HistoryWriter:
 
     def add(self, event: AnyEvent) -> None:
         """Write one event, whole, with one system call, and keep it for whoever follows the run."""
-        line = self._redactor.clean(self._encoder.encode(event).decode())
-        self.events.append(msgspec.json.decode(line, type=AnyEvent))
-        self._file.write(line.encode() + b"\n")
+        clean = self._redactor.event(event)
+        self.events.append(clean)
+        self._file.write(self._encoder.encode(clean) + b"\n")
 
     def close(self) -> None:
         """Close the file."""

@@ -44,7 +44,7 @@ from drills.events import (
 from drills.gatewayplane import READY_POLL_S, GatewayPlane, Readiness
 from drills.gateways.base import Discovery, Entrance, Gateway, Launch, MakesCalls, RunsAlready
 from drills.ground import Ground
-from drills.history import HISTORY_FILE, HistoryWriter, Redactor
+from drills.history import HISTORY_FILE, HistoryWriter
 from drills.keeper import Keep
 from drills.legs import Leg
 from drills.people import NOBODY, People
@@ -55,6 +55,7 @@ from drills.ports import lasting_port
 from drills.preflight import PAIRS, PROBE_WITHIN_S, ROUNDS, YARDSTICK, check_entrances, check_identity, check_legs
 from drills.problems import UsageProblem
 from drills.proofs import Prover, Timing, new_secret
+from drills.redactor import Redactor
 from drills.routing.base import RouteKind, Scene, Way
 from drills.scenario import Scenario
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec

@@ -24,11 +24,11 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from drills.gateways.base import Discovery, Gateway, Launch, Progress
+from drills.gateways.scrub import secrets_in
 from drills.gateways.written import (
     INHERITED,
     NO_VARIABLES,
     OURS,
-    SECRET,
     Environment,
     Slug,
     UrlPath,
@@ -122,7 +122,7 @@ class CommandGateway:
             ready_path=self._written.ready,
             chat_path=self._written.chat,
             request_headers=(),
-            secrets=tuple(value for name, value in written.items() if SECRET.search(name)),
+            secrets=secrets_in(written, self._written.command),
         )
 
     def _program(self) -> str | None:

@@ -32,10 +32,10 @@ from msgspec import Meta
 from drills import providers
 from drills.gateways.base import Discovery, Launch, Progress
 from drills.gateways.litellm_copy import service_account
+from drills.gateways.scrub import secrets_in
 from drills.gateways.written import (
     INHERITED,
     NO_VARIABLES,
-    SECRET,
     Environment,
     Slug,
     WrittenLeg,
@@ -188,7 +188,7 @@ class Program:
             chat_path="",
             request_headers=(),
             files=files,
-            secrets=tuple(value for name, value in written.items() if SECRET.search(name)),
+            secrets=secrets_in(written, self._command),
         )
 
     def _told(self, leg: Leg) -> tuple[str, ...]:

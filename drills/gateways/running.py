@@ -23,7 +23,8 @@ from msgspec import Meta
 
 from drills.binding import Key
 from drills.gateways.base import Discovery, Entrance, Progress
-from drills.gateways.written import SECRET, Slug, UrlPath, WrittenLeg, doubles, leg_of, leg_problems, read
+from drills.gateways.scrub import is_secret
+from drills.gateways.written import Slug, UrlPath, WrittenLeg, doubles, leg_of, leg_problems, read
 from drills.planeurls import plane_urls
 from drills.ports import check_port
 from drills.problems import Problem, UsageProblem, choices
@@ -87,7 +88,7 @@ def _header(name: ScalarNode, value: Node, problems: list[Problem]) -> Header | 
             said = f"the value of {variable} cannot stand in a header" if wanted else "its value must be plain text"
             problems.append(Problem(f"{subject}: {said}", value.place))
         else:
-            hidden = wanted is not None or SECRET.search(name.text) or _CREDENTIAL.search(name.text)
+            hidden = wanted is not None or is_secret(text, name.text) or _CREDENTIAL.search(name.text)
             return Header(name.text, text, secret if hidden else "")
     return None
 

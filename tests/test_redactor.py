@@ -1,0 +1,159 @@
+"""Secrets in texts from outside: found in every form, and nowhere else. No I/O, but for the history's file."""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from drills.cli import main
+from drills.events import (
+    AnyEvent,
+    ArrivalDone,
+    AttemptReceived,
+    Ending,
+    PlaneTrouble,
+    ProgramEnded,
+)
+from drills.gateways.scrub import secrets_in
+from drills.history import HistoryWriter, read
+from drills.redactor import REDACTED, TEXTS, Redactor
+
+OWN = {
+    *{"id", "leg", "legs", "faults", "fault", "beside", "behind", "phase", "surface", "operation", "model", "text_key"},
+    # Of the header: the drill's own, or what the scenario and the config are called.
+    *{"schema", "tool_version", "started_at", "scenario_name", "scenario_file", "scenario_sha256", "objective"},
+    *{
+        "gateway",
+        "gateway_version",
+        "config_file",
+        "config_sha256",
+        "entry_model",
+        "upstreams",
+        "health",
+        "environment",
+    },
+    # People and a ticket, as the scenario or a flag names them; and one of four words.
+    *{"people", "change", "what"},
+}
+"""Fields with text that the drill has chosen, or the user."""
+
+
+def done(detail: str, claimed: str = "") -> ArrivalDone:
+    """What a caller was told."""
+    return ArrivalDone(
+        seq=1,
+        first_byte_s=None,
+        first_token_s=None,
+        done_s=1.0,
+        ending=Ending.STATUS,
+        status=502,
+        shape=None,
+        legs=("openai",),
+        words=0,
+        detail=detail,
+        claimed=claimed,
+    )
+
+
+def test_no_field_with_text_is_forgotten() -> None:
+    """Each text of each event is either cleaned or the drill's own."""
+    for event in typing.get_args(AnyEvent):
+        texts = {field.name for field in msgspec.structs.fields(event) if "str" in str(field.type)}
+        assert set(TEXTS.get(event, ())) <= texts
+        assert texts - set(TEXTS.get(event, ())) <= OWN
+    assert "what" in TEXTS[PlaneTrouble]
+
+
+@pytest.mark.parametrize("secret", ["arrival", "received", "openai", "100000", "attempt", "done_s"])
+def test_a_secret_that_reads_like_an_event_changes_no_event(secret: str, tmp_path: Path) -> None:
+    """Neither its kind nor its leg nor its times; its texts only."""
+    told: list[AnyEvent] = [
+        AttemptReceived(
+            attempt=1,
+            leg="openai",
+            received_s=1.1000001,
+            id="a" * 16,
+            surface="model",
+            operation="openai",
+            model="openai",
+            stream=False,
+        ),
+        done(f"no {secret} here"),
+    ]
+    writer = HistoryWriter(tmp_path / "history.jsonl", Redactor([secret]))
+    for event in told:
+        writer.add(event)
+    writer.close()
+    assert read(tmp_path / "history.jsonl") == (told[0], done(f"no {REDACTED} here"))
+    assert tuple(writer.events) == read(tmp_path / "history.jsonl")
+
+
+def test_a_secret_is_found_in_every_form_in_which_it_is_quoted() -> None:
+    """A body of JSON has its quotes and backslashes escaped, a log of Python's has them otherwise."""
+    secret = 'pa"ss\\word<&>é"SECRET0012'  # noqa: S105  nobody's
+    redactor = Redactor([secret])
+    for form in (secret, json.dumps({"error": secret}), json.dumps(json.dumps(secret)), repr(secret), repr([secret])):
+        assert "SECRET0012" not in redactor.clean(form)
+        assert REDACTED in redactor.clean(form)
+
+
+def test_the_rest_of_a_secret_that_was_cut_off_goes_as_well() -> None:
+    """Texts from outside are short; the cut may fall into a key."""
+    redactor = Redactor(["sk-proj-STRADDLE0123456789"])
+    for length in range(4, 26):
+        cut = ("x" * 280 + " sk-proj-STRADDLE0123456789")[: 281 + length]
+        assert redactor.clean(cut) == "x" * 280 + f" {REDACTED}"
+    assert redactor.clean("it ends in sk") == "it ends in sk"
+
+
+def test_a_plain_word_is_no_name_to_hide() -> None:
+    """A dummy key that is called like a leg must not hide who the gateway says answered; a real key is hidden."""
+    redactor = Redactor(["openai", "sk-proj-0123456789"])
+    assert redactor.event(done("", "openai-gpt-4o")) == done("", "openai-gpt-4o")
+    assert redactor.event(done("", "by sk-proj-0123456789")) == done("", f"by {REDACTED}")
+    ended = ProgramEnded(at_s=1.0, code=1, asked=False, said=("key sk-proj-0123456789", "bye"))
+    assert redactor.event(ended) == msgspec.structs.replace(ended, said=(f"key {REDACTED}", "bye"))
+
+
+ENV = [
+    ("DB_PASSWD", "hunter2hunter2", ("hunter2hunter2",)),
+    ("REDIS_DSN", "redis://h:6379", ("redis://h:6379",)),
+    ("UPSTREAM", "sk-proj-LOOKSECRET", ("sk-proj-LOOKSECRET",)),
+    ("DATABASE_URL", "postgres://me:s3cr3t@db/x", ("s3cr3t",)),
+    ("BASIC_AUTH", "me:pw", ("me:pw",)),
+    ("OPENAI_API_KEY", "k", ("k",)),
+    ("MAX_TOKENS", "100000", ()),
+    ("MODE", "arrival", ()),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "secrets"), ENV)
+def test_which_variables_are_secrets(name: str, value: str, secrets: tuple[str, ...]) -> None:
+    """By the name, by the looks, and inside a URL."""
+    assert secrets_in({name: value}) == secrets
+
+
+def test_arguments_may_be_secrets() -> None:
+    """By their looks."""
+    assert secrets_in({}, ["app.py", "--key", "sk-ant-0123456789"]) == ("sk-ant-0123456789",)
+
+
+def test_a_bug_of_the_tool_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and not the exit code of a gateway that failed."""
+
+    def broken(_argv: object) -> int:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("drills.cli._dispatch", broken)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 3
+    said = "drill: a bug of the tool, and no verdict: KeyError: 'surprise' (FAILOVER_DRILL_TRACEBACK=1 shows where)\n"
+    assert capsys.readouterr().err == said
+    monkeypatch.setenv("FAILOVER_DRILL_TRACEBACK", "1")
+    with pytest.raises(KeyError, match="surprise"):
+        main([])
