@@ -34,8 +34,9 @@ _FRONT = {
     "gateway, so only the callers can notice: check the end mark of every stream there.",
     Outcome.UNKNOWN: "Callers waited to their deadline for a gateway that was silent, and no setting of the gateway "
     "helps against that. Give the callers a timeout far below their deadline, and a second gateway to ask.",
-    Outcome.FAILED: "The gateway was gone or sick for its callers, and no fallback of its own helps against that. A retry "
-    "in the callers helps against a short loss, a second gateway against a long one; `lost` says what you accept.",
+    Outcome.FAILED: "The gateway was gone or sick for its callers, and no fallback of its own helps against that. "
+    "A retry in the callers helps against a short loss, a second gateway against a long one; "
+    "`lost` says how many you accept.",
 }
 """Here the gateway itself is what is faulted: it has no chance to do better."""
 
