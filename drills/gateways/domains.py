@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from drills import hostname
 from drills.legs import Leg, role_name
+from drills.problems import Place, Problem
 
 _VENDORS = (
     ("anthropic", r"claude"),
@@ -72,18 +74,22 @@ class Domains:
     def hosts(self) -> tuple[str, ...]:
         """The real hosts that the gateway calls, as `Leg.hosts` has them; empty when they are not known."""
         model = host_of(self.base)
+        netloc = _split(self.base).netloc.rpartition("@")[2]
+        if netloc.count("[") != netloc.count("]"):
+            return (netloc, *self.identity)  # no host, which is said where a leg is called by it
+        model = f"[{model}]" if ":" in model else model  # an address of IPv6
         try:
-            port = urlsplit(self.base).port
+            port = _split(self.base).port
         except ValueError:  # a port that does not exist; the gateway will say so
             port = None
-        port = port or {"http": 80}.get(urlsplit(self.base).scheme, 443)
+        port = port or {"http": 80}.get(_split(self.base).scheme, 443)
         named = () if not model else (model,) if port == 443 else (f"{model}:{port}",)
         return (*named, *self.identity)
 
     @property
     def path(self) -> str:
         """The path part of the base URL, without a trailing slash. A private copy keeps it."""
-        return urlsplit(self.base).path.rstrip("/")
+        return _split(self.base).path.rstrip("/")
 
 
 def vendor_of(model: str, otherwise: str) -> str:
@@ -124,18 +130,28 @@ def cloud_of(provider: str, dialect: str, base: str) -> str:
 
 def host_of(base: str) -> str:
     """The host name in a base URL, in lower case; empty when it has none."""
-    return (urlsplit(base).hostname or "").lower()
+    return (_split(base).hostname or "").lower()
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; also of one that Python refuses to read, whose host `wrong_hosts` tells."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        scheme, _, rest = url.partition("://")
+        netloc, slash, path = rest.partition("/")
+        return SplitResult(scheme, netloc, slash + path, "", "")
 
 
 def rebased(base: str, url: str) -> str:
     """A base URL at another scheme, host and port, which `url` names; its path and query stay."""
-    there = urlsplit(url)
-    return urlunsplit(urlsplit(base)._replace(scheme=there.scheme, netloc=there.netloc))
+    there = _split(url)
+    return urlunsplit(_split(base)._replace(scheme=there.scheme, netloc=there.netloc))
 
 
 def without_secrets(url: str) -> str:
     """A URL for people: without user, password and query, which may be secret."""
-    parts = urlsplit(url)
+    parts = _split(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -162,6 +178,12 @@ def named(found: Iterable[tuple[Domains, int | None]]) -> Iterator[Leg]:
             endpoint=without_secrets(domains.base),
             hosts=domains.hosts,
         )
+
+
+def wrong_hosts(legs: Iterable[tuple[Leg, Place]]) -> Iterator[Problem]:
+    """Legs that nobody could call: what stands for their host is none. With the place where each was written."""
+    for leg, place in legs:
+        yield from (Problem(what, place) for what in hostname.wrong_of(leg.name, leg.hosts))
 
 
 def shown_chain(legs: Iterable[Leg]) -> str:

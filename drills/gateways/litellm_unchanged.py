@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from drills.gateways import domains
+from drills.gateways.litellm_config import Deployment
 from drills.gateways.litellm_copy import SHAPING_FIELDS, new_master_key, service_account
 from drills.gateways.litellm_legs import Found
 from drills.gateways.litellm_offline import (
@@ -24,6 +26,7 @@ from drills.gateways.litellm_offline import (
     leave_out,
 )
 from drills.gateways.scrub import DUMMY, is_secret
+from drills.problems import Place, Problem
 
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
 _ACCOUNT = "service-account.json"
@@ -71,6 +74,16 @@ def unusable(found: Found) -> tuple[Unusable, ...]:
     """What the private copy would leave out."""
     root = found.config.document.root
     return tuple(leave_out(cast(Tree, root.plain()), root))
+
+
+def wrong_hosts(found: Found) -> Iterator[Problem]:
+    """Legs whose base URL has no host that could be called, where that is written."""
+    return domains.wrong_hosts((leg, _base_place(deployment)) for leg, deployment in found.legs)
+
+
+def _base_place(deployment: Deployment) -> Place:
+    given = (deployment.item.get("litellm_params", key) for key in BASE_URLS)
+    return next((item.place for item in given if item is not None), deployment.place)
 
 
 def sign_ins(found: Found) -> Iterator[str]:

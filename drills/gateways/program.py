@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from drills import providers
+from drills import hostname, providers
 from drills.gateways.base import Discovery, Launch, Progress
 from drills.gateways.litellm_copy import service_account
 from drills.gateways.scrub import secrets_in
@@ -51,7 +51,7 @@ from drills.gateways.written import (
 from drills.legs import Leg, role_name
 from drills.problems import Place, Problem, UsageProblem, choices
 from drills.providers.client import Client
-from drills.yamlsource import Node, ScalarNode, place_of, shown
+from drills.yamlsource import ListNode, Node, ScalarNode, is_null, place_of, shown
 
 _CLOSED = {
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -270,7 +270,7 @@ def _hosts(client: Client, region: str | None) -> tuple[str, ...]:
 def _from_file(path: Path, by_variables: bool) -> Called:
     def wrong(root: Node) -> list[Problem]:
         shared = _shared_variables(root) if by_variables else ()
-        return [*leg_problems(root), *placeholder_problems(root, ()), *shared]
+        return [*leg_problems(root), *_host_problems(root), *placeholder_problems(root, ()), *shared]
 
     written, root, sha256 = read(path, WrittenProgram, wrong)
     problems = []
@@ -294,6 +294,15 @@ def _from_file(path: Path, by_variables: bool) -> Called:
         env=written.env,
         variables=tuple((leg.name, leg.variable) for leg in written.legs if leg.variable is not None),
     )
+
+
+def _host_problems(root: Node) -> Iterator[Problem]:
+    """Items of `hosts` that are no hosts."""
+    for leg in items_of(under(root, "legs")):
+        hosts = under(leg, "hosts")
+        for host in hosts.items if isinstance(hosts, ListNode) else ():
+            if isinstance(host, ScalarNode) and not is_null(host) and (what := hostname.wrong(host.text)):
+                yield Problem(f"'hosts' in a leg: {what}", host.place)
 
 
 def _shared_variables(root: Node) -> Iterator[Problem]:

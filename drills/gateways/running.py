@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from drills import hostname
 from drills.binding import Key
 from drills.gateways.base import Discovery, Entrance, Progress
 from drills.gateways.scrub import is_secret
@@ -209,4 +210,6 @@ def base_of(url: str) -> str:
         raise UsageProblem(f"--gateway {shortened} {what}")
     if parts.query or parts.fragment:
         raise UsageProblem(f"--gateway {shortened} has a query or a fragment; a base URL has none")
+    if what := hostname.wrong(parts.netloc):
+        raise UsageProblem(f"--gateway {shortened}: its host {what}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"

@@ -34,7 +34,7 @@ class Forward:
         """What any route with an unchanged config needs, and that nothing of the config leads past the proxy."""
         yield from unchanged.problems(planned)
         yield from planned.found.past_proxies
-        for leg in planned.found.legs:
+        for leg in unchanged.sound(planned.found.legs):
             for host in unchanged.hosts_of(leg):
                 if host.here:
                     what = f"leg {leg.name}: {host.authority} is on this machine, which no gateway asks a proxy for"

@@ -42,7 +42,7 @@ class Sealed:
     def problems(self, planned: Planned) -> Iterator[Problem]:
         """What any route with an unchanged config needs, and that each leg has one place in the network."""
         yield from unchanged.problems(planned)
-        stands, problems = placed(planned.found.legs)
+        stands, problems = placed(unchanged.sound(planned.found.legs))
         yield from problems
         for use, hit in planned.targets:
             nameless = [leg.name for leg in hit if leg.name in stands and not stands[leg.name].names]
@@ -146,7 +146,7 @@ def placed(legs: Sequence[Leg]) -> tuple[dict[str, Stand], list[Problem]]:
             problems.append(Problem(f"{what}; use --route {Route.REWRITE}"))
         else:
             address = next(iter(given)) if given else next(free)
-            names = () if literal else tuple(_ascii(host.name) for host in own)
+            names = () if literal else tuple(host.name for host in own)
             addresses |= dict.fromkeys((host.name for host in own), address)
             stands[place] = Stand((address, ports.pop()), names)
     return stands, problems
@@ -182,10 +182,6 @@ def _literal(host: Host) -> str:
 
 def _is_ipv4(address: str) -> bool:
     return ipaddress.ip_address(address).version == 4
-
-
-def _ascii(name: str) -> str:
-    return name if name.isascii() else name.encode("idna").decode("ascii")
 
 
 ROUTE = Sealed()

@@ -8,8 +8,8 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+from drills import hostname
 from drills.address import Address, Reach
 from drills.authority import Authority
 from drills.gateways.base import Discovery, TakesUnchanged
@@ -44,16 +44,21 @@ class Host(NamedTuple):
 
 
 def hosts_of(leg: Leg) -> tuple[Host, ...]:
-    """Every host of a leg, the model's first. All are called in TLS but an endpoint that is an http:// address."""
-    endpoint = urlsplit(leg.endpoint)
+    """Every host of a leg, the model's first. All are called in TLS but the model's, where the endpoint is http://.
+
+    Raises `NoHostError` for what is none: `problems` says which legs have such.
+    """
+    plain = leg.endpoint.lower().startswith("http://")
     found = []
-    for text in leg.hosts:
-        name, colon, port = text.rpartition(":")
-        if not (colon and port.isdigit()):
-            name, port = text, "443"
-        plain = endpoint.scheme == "http" and name == endpoint.hostname
-        found.append(Host(name.lower().rstrip("."), int(port), not plain))
+    for index, text in enumerate(leg.hosts):
+        name, port = hostname.read(text)
+        found.append(Host(name, 443 if port is None else port, not (plain and index == 0)))
     return tuple(found)
+
+
+def sound(legs: Sequence[Leg]) -> tuple[Leg, ...]:
+    """The legs whose hosts can be called; what the others have is no host."""
+    return tuple(leg for leg in legs if not any(hostname.wrong(host) for host in leg.hosts))
 
 
 def problems(planned: Planned) -> Iterator[Problem]:
@@ -63,17 +68,20 @@ def problems(planned: Planned) -> Iterator[Problem]:
         yield Problem(f"{gateway.name} cannot be drilled with its config unchanged; use --route {Route.REWRITE}")
         return
     yield from found.not_unchanged
+    legs = sound(found.legs)
+    told = {problem.what for problem in found.not_unchanged}  # an adapter that knows the place says it with that
     for leg in found.legs:
+        yield from (Problem(what) for what in hostname.wrong_of(leg.name, leg.hosts) if what not in told)
         if not leg.hosts:
             what = f"leg {leg.name}: the host that the gateway calls for it is not known from the config"
             yield Problem(f"{what}; write its base URL there, or use --route {Route.REWRITE}")
-    yield from _inseparable(found.legs)
+    yield from _inseparable(legs)
     for use, hit in planned.targets:
-        plain = [leg.name for leg in hit if leg.hosts and not hosts_of(leg)[0].tls]
+        plain = [leg.name for leg in sound(hit) if leg.hosts and not hosts_of(leg)[0].tls]
         if plain and use.fault.handshake() is not None:
             what = f"fault {use.kind!r} needs TLS, and {', '.join(plain)} speaks plain HTTP"
             yield Problem(f"{what}; select other legs", use.place)
-        yield from _halves(use, hit, found.legs)
+        yield from _halves(use, hit, legs)
 
 
 def _inseparable(legs: Sequence[Leg]) -> Iterator[Problem]:
