@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -169,7 +170,7 @@ def test_list(tmp_path: Path, what: str) -> None:
     names = json.loads(drill("list", what, "--json", cwd=tmp_path).out)
     assert names
     said = drill("list", what, cwd=tmp_path).out
-    assert [line.split()[0] for line in said.splitlines()] == list(names)
+    assert [re.split(r" {2,}", line)[0] for line in said.splitlines()] == list(names)
 
 
 def test_check_of_something_else(tmp_path: Path) -> None:

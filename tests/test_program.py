@@ -402,10 +402,10 @@ BUSY = ("fault plane", "fault proof")
 TRIES = 3
 
 
-def run(folder: Path, fault: str, modes: Sequence[str], *options: str) -> Ran:
+def run(folder: Path, fault: str, modes: Sequence[str], *options: str, outage: str = "2500ms") -> Ran:
     """A drill of the application, repeated while the machine is too busy for it."""
     (folder / "app.py").write_text(APP)
-    (folder / "s.yaml").write_text(SCENARIO.replace("FAULT", fault))
+    (folder / "s.yaml").write_text(SCENARIO.replace("FAULT", fault).replace("for: 2500ms", f"for: {outage}"))
     legs = () if "--legs" in options else ("--legs", "anthropic,openai")
     for _ in range(TRIES):
         ran = drill("run", "s.yaml", *legs, *options, "--", sys.executable, "app.py", *modes, cwd=folder)
@@ -451,7 +451,7 @@ def test_a_good_application_passes(tmp_path: Path) -> None:
 
 def test_connects_that_hang_are_a_part_of_the_requests(tmp_path: Path) -> None:
     """Each request of the outage waits for 0.7 s on a connect that hangs: its time counts from there."""
-    ran = run(tmp_path, GONE, ["fall"])
+    ran = run(tmp_path, GONE, ["fall"], outage="4s")
     assert ran.code == 0, ran.out + ran.err
     history = adds_up(ran)
     outage = ran.result.phases[1]

@@ -81,7 +81,7 @@ invalid: faults reached requests
   expected  at least one fault; each meets at least one request, on a leg that served just before
   observed  outage-status: 0 requests, none of its legs gave an answer just before
   evidence  fault outage-status on standby
-  do        Callers were not served from these legs when the fault began. Select legs that carry traffic then.
+  do        Callers were not served from these legs when the fault began. Select legs that carry traffic then; a fault on the next leg belongs into a later phase, when callers are there.
 files: DIR/drill-results/idle-scripted-yaml-settings-json/TIME-idle-scripted
 ____________ ERROR at setup of typo.yaml: scripted.yaml=settings.json ____________
 not started: DIR/scenarios/typo.yaml:7:40: unknown fault 'stauts'; did you mean 'status'? allowed: ...
@@ -100,7 +100,7 @@ fail: lost requests
   do        The gateway passed the failure on instead of trying the next leg. Does this kind of failure trigger its \
 fallbacks, and is there one left?
 files: DIR/drill-results/bad-scripted-yaml-settings-json/TIME-bad-scripted
-"""
+"""  # noqa: E501  lines as people see them
 
 
 def _steady(text: str, folder: Path) -> str:

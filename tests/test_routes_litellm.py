@@ -21,10 +21,10 @@ objective: Callers keep getting answers when the cloud of the first choice is go
 load: {rate: 10/s, streaming: 50%, deadline: 15s, slow: 4s}
 timeline:
   - {phase: steady, for: 2s}
-  - {phase: outage, for: 5s, faults: [{blackhole: {cloud_of: primary}}]}
+  - {phase: outage, for: 7s, faults: [{blackhole: {cloud_of: primary}}]}
   - {phase: recovery, for: 1500ms}
 expect:
-  switchover: {within: 5s}
+  switchover: {within: 6s}
 """
 TLS = """\
 name: Certificates and handshakes

@@ -190,7 +190,7 @@ def test_handshakes_of_a_shared_host(to: To, plane: PlaneProcess) -> None:
     with plane.fault("tls_bad_certificate", "gpt", "mini") as fault:
         with pytest.raises(httpx.ConnectError, match="expired"):
             client.ask("gpt", mark())
-        met = plane.all(HandshakeMet)[-1]
+        met = plane.wait_for(HandshakeMet, lambda event: fault in event.faults)
         assert (met.leg, met.beside, met.faults) == ("gpt", ("mini",), (fault,))
     with plane.fault("tls_bad_certificate", "mini"):
         assert client.served_by("gpt") == ("gpt",)
