@@ -86,6 +86,6 @@ def read(packet: bytes) -> Try | None:
     if len(packet) < begin + 4 or protocol not in {_TCP, _UDP} or address.is_loopback:
         return None
     source, port = struct.unpack_from("!HH", packet, begin)
-    if protocol == _UDP and source == _DNS:
-        return None
+    if protocol == _UDP and source == _DNS and packet[0] >> 4 == 4:
+        return None  # nobody else can have this port: the name server holds it for all addresses of IPv4, and no others
     return Try(str(address), port, "tcp" if protocol == _TCP else "udp")

@@ -25,6 +25,8 @@ _PACKETS_AT_ONCE = 64
 _REMEMBERED = 4096
 _CODES = {Lookups.NXDOMAIN: dnswire.NXDOMAIN, Lookups.SERVFAIL: dnswire.SERVFAIL}
 _THIS_HOST = "127.0.0.1"
+_NAMES_OF_ADDRESSES = (".in-addr.arpa", ".ip6.arpa")
+_ROOT = "."
 
 
 class Meets(NamedTuple):
@@ -95,13 +97,14 @@ class Names:
         return dnswire.answer(query, dnswire.NOERROR, (address,) if query.type == dnswire.A else ())
 
     def _note(self, query: dnswire.Query) -> None:
-        """Report a host that nobody knows, once. Who asks for the name of an address tries none, and who tries a name
-        once more in the domain of this machine tries no other.
+        """Report a name that nobody has, once, whatever is asked about it: a program may find a host by a record of
+        another type than an address (SRV, HTTPS), and a question can carry data away by itself. Who asks for the name
+        of an address tries none, and who tries a name once more in the domain of this machine tries no other.
         """
-        name = query.name
+        name = query.name or _ROOT
         short = name.removesuffix(f".{self._domain}") if self._domain else name
         again = name in self._tried or (short != name and (short in self._tried or short in self._addresses))
-        if query.type not in {dnswire.A, dnswire.AAAA} or name.endswith(".arpa") or again:
+        if name.endswith(_NAMES_OF_ADDRESSES) or again:
             return
         if len(self._tried) > HOSTS_TRIED_AT_MOST:
             return
