@@ -46,8 +46,8 @@ _FILTER_IP: tuple[Step, ...] = (
 
 _FILTER_IPV6: tuple[Step, ...] = (
     (_LOAD_BYTE, 0, 0, 6),  # the next header
-    (_IF_EQUAL, 3, 0, _UDP),
-    (_IF_EQUAL, 0, 3, _TCP),
+    (_IF_EQUAL, 4, 0, _UDP),
+    (_IF_EQUAL, 0, 4, _TCP),
     (_LOAD_BYTE, 0, 0, 53),  # the flags of TCP
     (_AND, 0, 0, _SYN_OR_ACK),
     (_IF_EQUAL, 0, 1, _SYN),

@@ -102,6 +102,7 @@ attempt("127.3.4.5", 5434)
 attempt(socket.gethostname(), 5435)
 attempt("::1", 5436, family=socket.AF_INET6)
 attempt("127.0.0.1", 8125, kind=socket.SOCK_DGRAM)
+attempt("::1", 8126, kind=socket.SOCK_DGRAM, family=socket.AF_INET6)
 attempt("127.0.0.1", 4000)
 attempt("127.0.0.1", 7001)
 attempt("::1", 7001, family=socket.AF_INET6)
@@ -118,5 +119,5 @@ attempt("127.0.0.1", 7002)
         assert said.lines == ["111"] * 10 + ["0", "0", "111"]
         assert network.told == []
     tcp_ports = {("localhost", port, "tcp") for port in (5432, 6379, 5433, 5434, 5435, 5436)}
-    assert network.tried() == tcp_ports | {("localhost", 8125, "udp")}
+    assert network.tried() == tcp_ports | {("localhost", 8125, "udp"), ("localhost", 8126, "udp")}
     assert len(network.told) == len(network.tried())

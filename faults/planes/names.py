@@ -1,7 +1,7 @@
 """The name server of a private network: knows the hosts of the legs, and hears of every other that is looked for.
 
-It listens on port 53 of every address, so that also a program with a name server of its own choice finds it. A fault
-decides what becomes of a lookup: it is answered, answered with an error, or not at all.
+It listens on port 53 of every IPv4 address, so that also a program with a name server of its own choice finds it. A
+fault decides what becomes of a lookup: it is answered, answered with an error, or not at all.
 """
 
 from __future__ import annotations
