@@ -20,6 +20,7 @@ _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _NOBODY = {(_ICMP, b"\x03\x03"), (_ICMPV6, b"\x01\x04")}
 """Protocol, type and code of the message that says that nobody has the port."""
 _DNS = 53
+_LOOPBACK_V6 = bytes(15) + b"\x01"
 _LOAD, _LOAD_BYTE, _HEADER_LENGTH = 0x20, 0x30, 0xB1
 _LOAD_AT_X, _LOAD_BYTE_AT_X = 0x40, 0x50
 _AND, _IF_EQUAL, _RETURN = 0x54, 0x15, 0x06
@@ -84,7 +85,7 @@ def read(packet: bytes) -> Echo | None:
 def _read(packet: bytes) -> Echo | None:
     if len(packet) >= 20 and packet[0] >> 4 == 4 and packet[12] == 127:
         protocol, rest = packet[9], packet[(packet[0] & 15) * 4 :]
-    elif len(packet) >= 40 and packet[0] >> 4 == 6 and packet[8:24] == bytes(15) + b"\x01":
+    elif len(packet) >= 40 and packet[0] >> 4 == 6 and packet[8:24] == _LOOPBACK_V6:
         protocol, rest = packet[6], packet[40:]
     else:
         return None
@@ -104,12 +105,15 @@ def _answered(segment: bytes) -> Echo | None:
 
 
 def _returned(datagram: bytes) -> Echo | None:
-    """Where a datagram was to go that came back. Who did not wait for the name server's answer tried nobody."""
+    """Where a datagram was to go that came back. Who did not wait for the name server's answer tried nobody. What was
+    sent to another address of IPv6 comes back from this one as well.
+    """
     if len(datagram) < 20:
         return None
     ipv4 = datagram[0] >> 4 == 4
     protocol, begin = (datagram[9], (datagram[0] & 15) * 4) if ipv4 else (datagram[6], 40)
-    if protocol != _UDP or len(datagram) < begin + 4:
+    here = datagram[16] == 127 if ipv4 else datagram[24:40] == _LOOPBACK_V6
+    if protocol != _UDP or not here or len(datagram) < begin + 4:
         return None
     source, port = struct.unpack_from("!HH", datagram, begin)
     return None if ipv4 and source == _DNS else Echo(port, "udp", False)

@@ -28,9 +28,11 @@ def tcp(flags: int, number: int = 0, port: int = 5432, source: str = "127.0.0.1"
     return ip(source, 6, struct.pack("!HHIIBBHI", port, 40_000, number, 77, 0x50, flags, 0, 0))
 
 
-def returned(port: int = 8125, by: int = 40_000, source: str = "127.0.0.1", code: int | None = None) -> bytes:
+def returned(
+    port: int = 8125, by: int = 40_000, source: str = "127.0.0.1", code: int | None = None, to: str = ""
+) -> bytes:
     """The message that a datagram to a port comes back in."""
-    sent = ip(source, 17, struct.pack("!HHHH", by, port, 8, 0))
+    sent = ip(to or source, 17, struct.pack("!HHHH", by, port, 8, 0))
     kind, usual, protocol = (1, 4, 58) if ":" in source else (3, 3, 1)
     return ip(source, protocol, bytes([kind, usual if code is None else code]) + bytes(6) + sent)
 
@@ -54,6 +56,8 @@ PACKETS = [
     (tcp(RST | ACK, source="2001:db8::1"), None),
     (tcp(RST | ACK, source="2001:db8::1:0:1"), None),
     (returned(source="192.0.2.1"), None),
+    (returned(to="192.0.2.1"), None),
+    (returned(source="::1", to="2001:db8::9"), None),  # as Linux does it with an address that has only a route
     # The name server, and somebody who did not wait for its answer.
     (tcp(RST | ACK, port=53), None),
     (returned(port=53), None),

@@ -21,6 +21,7 @@ from sdk_env import sdk_python
 from drills import providers
 from drills.events import ConnectHung, HostTried, LookupFailed, PlaneTrouble
 from drills.marks import Shape, answer_text, read_answer
+from drills.network import THIS_MACHINE
 
 __all__ = ["sdk_python"]
 
@@ -32,6 +33,8 @@ def rig() -> Iterator[Sealed]:
         yield found
         assert found.plane.troubles == []
         assert [one for one in found.network.told if isinstance(one, PlaneTrouble)] == []
+    # Now the ports of the machine itself are told, too: none of ours is among them.
+    assert [one for one in found.network.tried() if one[0] == THIS_MACHINE] == []
 
 
 ASK = """
