@@ -477,9 +477,11 @@ class HowTried(enum.StrEnum):
     ASKED_FOR = "asked for"
     """A proxy was asked for a way to it, and refused."""
     TCP = "tcp"
-    """A TCP connection to its address was begun, and refused."""
+    """A TCP connection to its address was begun, and refused; at port 53, where the drill's name server listens for all
+    addresses, it was accepted by that one.
+    """
     UDP = "udp"
-    """A datagram was sent to its address, and reached nobody."""
+    """A datagram was sent to its address, and reached nobody; at port 53 likewise."""
 
 
 HOSTS_TRIED_AT_MOST = 100
@@ -490,7 +492,9 @@ class HostTried(Event, frozen=True, kw_only=True, tag="host_tried"):
     """The gateway tried to reach what belongs to no leg, and could not. Written once for each host, port and way.
 
     host: its name or address as the gateway gave it, cleaned and cut to 255 characters; `MORE_HOSTS` when
-    `HOSTS_TRIED_AT_MOST` others were written down before. port: 0 when only the name is known.
+    `HOSTS_TRIED_AT_MOST` others were written down before. In a private network `localhost` with a port is a port of
+    the machine itself, at any loopback address, where nobody ever answered; it is written down at the end of the run.
+    port: 0 when only the name is known. at_s: when the first try was seen.
     """
 
     at_s: float

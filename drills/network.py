@@ -20,6 +20,8 @@ from drills.ground import Ground
 
 _READY_WITHIN_S = 10.0
 _NAMESPACES = 3
+THIS_MACHINE = "localhost"
+"""Stands for every loopback address: what listens at one of them is there, whatever address a program tries first."""
 
 
 class Endpoint(NamedTuple):
@@ -43,6 +45,7 @@ class _PorterSaid(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     protocol: HowTried = HowTried.TCP
     more: bool = False
+    listens: bool | None = None
 
 
 def forbidden() -> str:
@@ -72,6 +75,9 @@ def forbidden() -> str:
 class PrivateNetwork:
     """A private network: nothing in it but what is started inside, whatever its processes try to reach. `lost` is set
     when no more sockets of it can be had.
+
+    What was tried at other hosts is told at once. A port of the machine itself that was refused may belong to something
+    that is still starting, of the drill's or of the gateway's: it is told at the end, when nobody ever answered there.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class PrivateNetwork:
         self._clock = clock
         self._emit = emit
         self._waiting: deque[asyncio.Future[socket.socket]] = deque()
+        self._refused: dict[tuple[int, HowTried], HostTried] = {}
         self._gone = ""
         self.lost = asyncio.Event()
         self.namespaces: tuple[int, ...] = ()
@@ -94,7 +101,7 @@ class PrivateNetwork:
         clock: Clock,
         emit: Callable[[HostTried | PlaneTrouble], None],
     ) -> PrivateNetwork:
-        """Make a network. exist: the endpoints that will exist in it outside of 127.0.0.0/8, with the host of each.
+        """Make a network. exist: the endpoints that are no try, even while nobody listens there, with the host of each.
 
         Raises `ChildLostError` when there cannot be one.
         """
@@ -144,12 +151,15 @@ class PrivateNetwork:
         return Ground(namespaces=self.namespaces, tcp=self.tcp, udp=self.udp)
 
     async def end(self) -> None:
-        """Let the network go: it ends with the last process in it."""
+        """Let the network go: it ends with the last process in it. Tells what was tried at the machine itself."""
         self._lose("the private network has ended")
         for descriptor in self.namespaces:
             os.close(descriptor)
         self.namespaces = ()
         await self._child.end()
+        for tried in self._refused.values():
+            self._emit(tried)
+        self._refused.clear()
 
     def _take(self) -> None:
         try:
@@ -184,9 +194,22 @@ class PrivateNetwork:
 
     def _hear(self, line: bytes) -> None:
         said = msgspec.json.decode(line, type=_PorterSaid)
-        host = MORE_HOSTS if said.more else self._hosts.get(said.address, said.address)
+        if said.listens is True:
+            self._refused.pop((said.port, said.protocol), None)
+            return
+        host = (
+            THIS_MACHINE
+            if said.listens is False
+            else MORE_HOSTS
+            if said.more
+            else self._hosts.get(said.address, said.address)
+        )
         at_s = said.at_s - self._clock.origin_s
-        self._emit(HostTried(at_s=at_s, host=host, port=said.port, how=said.protocol))
+        tried = HostTried(at_s=at_s, host=host, port=said.port, how=said.protocol)
+        if said.listens is False:
+            self._refused[said.port, said.protocol] = tried
+        else:
+            self._emit(tried)
 
     def _mourn(self, last_words: str) -> None:
         self._lose("the porter of the private network is gone")

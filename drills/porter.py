@@ -6,9 +6,10 @@ programs ask the network's own name server. All of it goes when the last process
 
 Its first line in is a JSON object: `{"channel": 7, "exist": [["198.18.0.1", 443], ...]}`, a socket that it inherits and
 the addresses that exist; its first line out is `{}`, or `{"forbidden": ...}` with what the machine forbids. Later lines
-out say what was tried in vain. Over the channel it first hands out its namespaces; then it answers each `t` or `u` with
-a TCP or UDP socket of the network: a socket stays in the network in which it was made, whoever uses it. It ends when
-its input or the channel does.
+out say what was tried in vain; one with `"listens"` speaks of a port of the machine itself: false when it was refused,
+true when one that was refused answers after all. Over the channel it first hands out its namespaces; then it answers
+each `t` or `u` with a TCP or UDP socket of the network: a socket stays in the network in which it was made, whoever
+uses it. It ends when its input or the channel does.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from drills import lifeline, namespaces, strays
+from drills import echoes, lifeline, namespaces, strays
 
 NAME_SERVER = "127.0.0.53"
 TRIES_AT_MOST = 200
 """So many different addresses and ports are reported, so that a gateway that scans cannot fill the history."""
+
+_PACKETS_AT_THE_END = 4096
 
 _BIND, _RECURSIVE, _PRIVATE, _DETACH = 0x1000, 0x4000, 0x40000, 2
 _SET_FLAGS, _UP_AND_RUNNING = 0x8914, 0x41
@@ -112,22 +115,27 @@ class _Porter:
         self._channel = channel
         self._exist = {(address, port, "tcp") for address, port in exist}
         self._seen: set[strays.Try] = set()
-        self._watchers = strays.watchers()
+        self._refused: set[tuple[int, str]] = set()
+        self._there: set[tuple[int, str]] = {(port, "tcp") for address, port in exist if address.startswith("127.")}
+        self._watchers = dict.fromkeys(strays.watchers(), self._look) | dict.fromkeys(echoes.watchers(), self._hear)
 
     def keep(self) -> None:
         """Hand out and look until the input ends."""
         with selectors.DefaultSelector() as waits:
-            for file in (sys.stdin, self._channel, *self._watchers):
+            for file in (sys.stdin, self._channel):
                 waits.register(file, selectors.EVENT_READ)
+            for watcher, take in self._watchers.items():
+                waits.register(watcher, selectors.EVENT_READ, take)
             while True:
                 for key, _ in waits.select():
                     if key.fileobj is sys.stdin:
                         if not os.read(0, 4096):
+                            self._finish()
                             return
                     elif key.fileobj is self._channel:
                         self._hand_out()
                     else:
-                        self._look(key.fd)
+                        key.data(os.read(key.fd, strays.AT_MOST))
 
     def _hand_out(self) -> None:
         wanted = self._channel.recv(1)
@@ -137,8 +145,32 @@ class _Porter:
         with socket.socket(socket.AF_INET, kind) as sock:
             socket.send_fds(self._channel, [wanted], [sock.fileno()])
 
-    def _look(self, descriptor: int) -> None:
-        tried = strays.read(os.read(descriptor, 128))
+    def _finish(self) -> None:
+        """Look at what came before the input ended."""
+        for watcher, take in self._watchers.items():
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(_PACKETS_AT_THE_END):
+                    take(watcher.recv(strays.AT_MOST))
+
+    def _hear(self, packet: bytes) -> None:
+        """A port of the machine itself: told when it is refused, unless it was there before, and when it is there after
+        all.
+        """
+        echo = echoes.read(packet)
+        if echo is None or (port := (echo.port, echo.protocol)) in self._there:
+            return
+        known = port in self._refused
+        if echo.listens:
+            self._there.add(port)
+            if known:
+                _say({"at_s": time.monotonic(), **echo._asdict()})
+        elif not known and len(self._refused) <= TRIES_AT_MOST:
+            self._refused.add(port)
+            more = len(self._refused) > TRIES_AT_MOST
+            _say({"at_s": time.monotonic(), **({"more": True} if more else echo._asdict())})
+
+    def _look(self, packet: bytes) -> None:
+        tried = strays.read(packet)
         if tried is None or tried in self._exist or tried in self._seen or len(self._seen) > TRIES_AT_MOST:
             return
         self._seen.add(tried)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calibration.story import history
+from network_harness import private_network
 
 from drills.events import MORE_HOSTS, HostTried, HowTried
 from drills.result import decode, encode
@@ -38,6 +39,19 @@ def test_the_result_and_both_reports_name_each_host() -> None:
     assert "| 169.254.169.254:80 | tcp | 1.60 s |" in page
     [line] = [line.text for line in text.render(result, "here") if line.text.startswith("tried and not reached: ")]
     assert "telemetry.example.com, 169.254.169.254:80" in line
+
+
+def test_a_port_of_the_machine_itself_is_listed_by_name() -> None:
+    """As it comes from a private network in which a program tried a database."""
+    events = history("ppp[xxsss]spp")
+    with private_network() as network:
+        assert network.run("import socket; print(socket.socket().connect_ex(('127.0.0.1', 5432)))").out == "111\n"
+    [told] = [one for one in network.told if isinstance(one, HostTried)]
+    result = judge([*events[:-1], told, events[-1]], "history")
+    page = markdown.render(result).decode().partition(SECTION)[2].partition("\n## ")[0]
+    assert "| localhost:5432 | tcp | " in page
+    [line] = [line.text for line in text.render(result, "here") if line.text.startswith("tried and not reached: ")]
+    assert line.endswith(": localhost:5432")
 
 
 def test_what_a_gateway_calls_a_host_is_hostile() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from drills.events import HOSTS_TRIED_AT_MOST, MORE_HOSTS, HostTried, HowTried, LookupFailed
@@ -69,13 +71,31 @@ def test_any_other_host_is_unknown_and_told_once() -> None:
 
 
 def test_what_tries_no_host_is_not_told() -> None:
-    """The names of addresses, records that are none, and this machine itself."""
+    """The names of addresses, and this machine itself."""
     server = Server()
     assert server.ask("1.0.18.198.in-addr.arpa", 12)[1] == dnswire.NXDOMAIN
-    assert server.ask("example.com", 16)[1] == dnswire.NXDOMAIN
+    assert server.ask("1.0.0.0.ip6.arpa", 12)[1] == dnswire.NXDOMAIN
     assert server.ask("localhost")[1:] == (dnswire.NOERROR, ("127.0.0.1",))
     assert server.ask("db.localhost")[1:] == (dnswire.NOERROR, ("127.0.0.1",))
     assert server.told == []
+
+
+@pytest.mark.parametrize("kind", [33, 65, 64, 16, 15, 5, 2, 255])
+def test_a_name_is_told_whatever_is_asked_about_it(kind: int) -> None:
+    """SRV, HTTPS, SVCB, TXT, MX, CNAME, NS, ANY; one name is one line, whatever else is asked about it later."""
+    server = Server()
+    for later in (kind, dnswire.A, kind, 16):
+        assert server.ask("_mongodb._tcp.db.Example.com", later)[1] == dnswire.NXDOMAIN
+    assert server.ask("printer.home.arpa", kind)[1] == dnswire.NXDOMAIN
+    assert server.hosts == ["_mongodb._tcp.db.example.com", "printer.home.arpa"]
+
+
+def test_the_root_is_not_taken_for_all_the_hosts_that_are_too_many() -> None:
+    """Its name is empty, and so is what stands for the others."""
+    server = Server()
+    root = dnswire.query(9, "a")[:12] + b"\x00" + struct.pack("!HH", 2, 1)
+    assert server.names.answer(root, 40_000) is not None
+    assert server.hosts == ["."]
 
 
 def test_a_name_tried_once_more_in_this_machines_domain_is_the_same_host(monkeypatch: pytest.MonkeyPatch) -> None:

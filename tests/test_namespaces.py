@@ -237,6 +237,10 @@ PACKETS = [
     (packet("127.0.0.1"), None),
     (packet("::1"), None),
     (packet("192.0.2.1", protocol=17, source=53), None),
+    # Over IPv6 there is no name server: port 53 may be anybody's.
+    (packet("2001:db8::1", protocol=17, source=53), ("2001:db8::1", 443, "udp")),
+    # Nor does it connect to anybody.
+    (packet("192.0.2.1", source=53), ("192.0.2.1", 443, "tcp")),
     (packet("192.0.2.1", protocol=1), None),
     # Broken.
     (b"", None),

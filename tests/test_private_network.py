@@ -5,6 +5,7 @@ Each program is plain Python with the standard library or httpx, started by a ke
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from sdk_env import sdk_python
 from drills import providers
 from drills.events import ConnectHung, HostTried, LookupFailed, PlaneTrouble
 from drills.marks import Shape, answer_text, read_answer
+from drills.network import THIS_MACHINE
 
 __all__ = ["sdk_python"]
 
@@ -31,6 +33,8 @@ def rig() -> Iterator[Sealed]:
         yield found
         assert found.plane.troubles == []
         assert [one for one in found.network.told if isinstance(one, PlaneTrouble)] == []
+    # Now the ports of the machine itself are told, too: none of ours is among them.
+    assert [one for one in found.network.tried() if one[0] == THIS_MACHINE] == []
 
 
 ASK = """
@@ -128,6 +132,8 @@ attempt("198.18.0.1", 80)
 attempt("2001:db8::1", 443, family=socket.AF_INET6)
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     sock.sendto(b"x", ("9.9.9.9", 443))
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+    sock.sendto(b"x", ("2001:db8::9", 443))
 """
     )
     assert said.lines == ["ConnectionRefusedError"] * 5
@@ -138,6 +144,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         (OPENAI, 80, "tcp"),
         ("2001:db8::1", 443, "tcp"),
         ("9.9.9.9", 443, "udp"),
+        ("2001:db8::9", 443, "udp"),
     )
     assert (OPENAI, 443, "tcp") not in rig.network.tried()
 
@@ -164,6 +171,31 @@ def test_a_name_server_of_its_own_choice_gives_a_program_the_same_answers(rig: S
     )
     assert said.lines == ["('198.18.0.1',)", "(0, ('198.18.0.1',))", "(3, ())"] * 3
     rig.network.until_tried(("8.8.8.8", 53, "udp"), ("8.8.8.8", 53, "tcp"))
+
+
+def test_nobody_else_can_send_from_the_name_servers_port(rig: Sealed) -> None:
+    """What comes from port 53 over IPv4 is an answer and no try, whatever address a program takes; over IPv6 it may be
+    a try, and is told. At port 53 itself every address of IPv4 answers, and was tried nonetheless.
+    """
+    said = rig.run(
+        TRY
+        + """
+for address in ("127.0.0.1", "0.0.0.0", "198.51.100.9"):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((address, 53))
+        except OSError as error:
+            print(error.errno)
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(("::", 53))
+    sock.sendto(b"x", ("2001:db8::77", 4444))
+attempt("203.0.113.99", 53)
+"""
+    )
+    assert said.lines == [str(errno.EADDRINUSE)] * 3 + ["connected"]
+    rig.network.until_tried(("2001:db8::77", 4444, "udp"), ("203.0.113.99", 53, "tcp"))
 
 
 def test_a_refused_leg_refuses_and_comes_back(rig: Sealed) -> None:

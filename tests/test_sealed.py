@@ -70,6 +70,7 @@ def test_a_gateway_reaches_its_legs_and_nothing_else(tmp_path: Path) -> None:
     assert result.gateway.route == "sealed"
     assert result.plane.added_latency_p50_ms is not None
     tried = [("telemetry.example.com", 0, "looked up"), *((host, port, "tcp") for host, port in PORTS_TRIED)]
+    tried.append(("localhost", 1, "tcp"))  # nobody ever answered there; what the drill and the gateway have is not told
     assert [(part.host, part.port, part.how) for part in result.hosts_tried] == tried
     section = report(tmp_path / "run").partition("## Hosts that the gateway tried and could not reach")[2]
     assert [host for host, _, _ in tried if host not in section] == []

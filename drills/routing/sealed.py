@@ -83,6 +83,9 @@ class _Sealing(unchanged.Unchanged):
     @asynccontextmanager
     async def _ground(self) -> AsyncIterator[Ground]:
         exist = {Endpoint(*stand.endpoint): (stand.names or (stand.endpoint[0],))[0] for stand in self._stands.values()}
+        exist[Endpoint("127.0.0.1", self.scene.port)] = (
+            network.THIS_MACHINE
+        )  # the gateway's own: the drill waits for it there
         self._network = private = await PrivateNetwork.start(exist, self.scene.clock, self.scene.emit)
         self.lost = private.lost
         try:

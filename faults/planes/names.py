@@ -1,7 +1,7 @@
 """The name server of a private network: knows the hosts of the legs, and hears of every other that is looked for.
 
-It listens on port 53 of every address, so that also a program with a name server of its own choice finds it. A fault
-decides what becomes of a lookup: it is answered, answered with an error, or not at all.
+It listens on port 53 of every IPv4 address, so that also a program with a name server of its own choice finds it. A
+fault decides what becomes of a lookup: it is answered, answered with an error, or not at all.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _PACKETS_AT_ONCE = 64
 _REMEMBERED = 4096
 _CODES = {Lookups.NXDOMAIN: dnswire.NXDOMAIN, Lookups.SERVFAIL: dnswire.SERVFAIL}
 _THIS_HOST = "127.0.0.1"
+_NAMES_OF_ADDRESSES = (".in-addr.arpa", ".ip6.arpa")
+_ROOT = "."
 
 
 class Meets(NamedTuple):
@@ -95,13 +97,14 @@ class Names:
         return dnswire.answer(query, dnswire.NOERROR, (address,) if query.type == dnswire.A else ())
 
     def _note(self, query: dnswire.Query) -> None:
-        """Report a host that nobody knows, once. Who asks for the name of an address tries none, and who tries a name
-        once more in the domain of this machine tries no other.
+        """Report a name that nobody has, once, whatever is asked about it: a program may find a host by a record of
+        another type than an address (SRV, HTTPS), and a question can carry data away by itself. Who asks for the name
+        of an address tries none, and who tries a name once more in the domain of this machine tries no other.
         """
-        name = query.name
+        name = query.name or _ROOT
         short = name.removesuffix(f".{self._domain}") if self._domain else name
         again = name in self._tried or (short != name and (short in self._tried or short in self._addresses))
-        if query.type not in {dnswire.A, dnswire.AAAA} or name.endswith(".arpa") or again:
+        if name.endswith(_NAMES_OF_ADDRESSES) or again:
             return
         if len(self._tried) > HOSTS_TRIED_AT_MOST:
             return

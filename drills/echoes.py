@@ -1,0 +1,119 @@
+"""Sees which ports of the loopback addresses answer in a private network: its porter's ears.
+
+What is tried at the machine itself cannot be told from the drill's own connections by where it goes, so the answers are
+looked at. The kernel refuses the first packet of a connection with RST, ACK and sequence number zero, and no other
+packet looks so; a port where somebody listens answers with SYN and ACK; a datagram for nobody comes back in an ICMP
+message. Sources: packet(7), RFC 9293 section 3.10.7.1, RFC 792, RFC 4443 section 3.1.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import NamedTuple
+
+from drills import strays
+from drills.strays import Step
+
+_SYN_ACK, _RST_ACK, _FLAGS = 0x12, 0x14, 0x17
+_TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
+_NOBODY = {(_ICMP, b"\x03\x03"), (_ICMPV6, b"\x01\x04")}
+"""Protocol, type and code of the message that says that nobody has the port."""
+_DNS = 53
+_LOOPBACK_V6 = bytes(15) + b"\x01"
+_LOAD, _LOAD_BYTE, _HEADER_LENGTH = 0x20, 0x30, 0xB1
+_LOAD_AT_X, _LOAD_BYTE_AT_X = 0x40, 0x50
+_AND, _IF_EQUAL, _RETURN = 0x54, 0x15, 0x06
+
+_FILTER_IP: tuple[Step, ...] = (
+    (_LOAD, 0, 0, 12),  # the source
+    (_AND, 0, 0, 0xFF00_0000),
+    (_IF_EQUAL, 0, 12, 0x7F00_0000),
+    (_HEADER_LENGTH, 0, 0, 0),
+    (_LOAD_BYTE, 0, 0, 9),  # the protocol
+    (_IF_EQUAL, 2, 0, _TCP),
+    (_IF_EQUAL, 0, 8, _ICMP),
+    (_RETURN, 0, 0, strays.AT_MOST),
+    (_LOAD_BYTE_AT_X, 0, 0, 13),  # the flags of TCP
+    (_AND, 0, 0, _FLAGS),
+    (_IF_EQUAL, 3, 0, _SYN_ACK),
+    (_IF_EQUAL, 0, 3, _RST_ACK),
+    (_LOAD_AT_X, 0, 0, 4),  # the sequence number
+    (_IF_EQUAL, 0, 1, 0),
+    (_RETURN, 0, 0, strays.AT_MOST),
+    (_RETURN, 0, 0, 0),
+)
+_FILTER_IPV6: tuple[Step, ...] = (
+    (_LOAD, 0, 0, 20),  # the last quarter of the source: `read` looks at the rest
+    (_IF_EQUAL, 0, 11, 1),
+    (_LOAD_BYTE, 0, 0, 6),  # the next header
+    (_IF_EQUAL, 2, 0, _TCP),
+    (_IF_EQUAL, 0, 8, _ICMPV6),
+    (_RETURN, 0, 0, strays.AT_MOST),
+    (_LOAD_BYTE, 0, 0, 53),  # the flags of TCP
+    (_AND, 0, 0, _FLAGS),
+    (_IF_EQUAL, 3, 0, _SYN_ACK),
+    (_IF_EQUAL, 0, 3, _RST_ACK),
+    (_LOAD, 0, 0, 44),  # the sequence number
+    (_IF_EQUAL, 0, 1, 0),
+    (_RETURN, 0, 0, strays.AT_MOST),
+    (_RETURN, 0, 0, 0),
+)
+
+
+class Echo(NamedTuple):
+    """A port of the machine itself answered. protocol: `tcp` or `udp`. listens: whether somebody has the port."""
+
+    port: int
+    protocol: str
+    listens: bool
+
+
+def watchers() -> tuple[socket.socket, ...]:
+    """Sockets on which such answers come. Needs CAP_NET_RAW in the namespace; raises `OSError`."""
+    return strays.watch(_FILTER_IP, _FILTER_IPV6)
+
+
+def read(packet: bytes) -> Echo | None:
+    """What a packet says of a port of this machine; None when it says nothing, is broken, or speaks of port 53, which
+    is the network's name server.
+    """
+    found = _read(packet)
+    return None if found is None or found.port == _DNS else found
+
+
+def _read(packet: bytes) -> Echo | None:
+    if len(packet) >= 20 and packet[0] >> 4 == 4 and packet[12] == 127:
+        protocol, rest = packet[9], packet[(packet[0] & 15) * 4 :]
+    elif len(packet) >= 40 and packet[0] >> 4 == 6 and packet[8:24] == _LOOPBACK_V6:
+        protocol, rest = packet[6], packet[40:]
+    else:
+        return None
+    if protocol == _TCP:
+        return _answered(rest)
+    return _returned(rest[8:]) if (protocol, rest[:2]) in _NOBODY else None
+
+
+def _answered(segment: bytes) -> Echo | None:
+    """What a segment of TCP says."""
+    if len(segment) < 14:
+        return None
+    port, number, flags = *struct.unpack_from("!HxxI", segment), segment[13] & _FLAGS
+    if flags == _SYN_ACK:
+        return Echo(port, "tcp", True)
+    return Echo(port, "tcp", False) if flags == _RST_ACK and number == 0 else None
+
+
+def _returned(datagram: bytes) -> Echo | None:
+    """Where a datagram was to go that came back. Who did not wait for the name server's answer tried nobody. What was
+    sent to another address of IPv6 comes back from this one as well.
+    """
+    if len(datagram) < 20:
+        return None
+    ipv4 = datagram[0] >> 4 == 4
+    protocol, begin = (datagram[9], (datagram[0] & 15) * 4) if ipv4 else (datagram[6], 40)
+    here = datagram[16] == 127 if ipv4 else datagram[24:40] == _LOOPBACK_V6
+    if protocol != _UDP or not here or len(datagram) < begin + 4:
+        return None
+    source, port = struct.unpack_from("!HH", datagram, begin)
+    return None if ipv4 and source == _DNS else Echo(port, "udp", False)
