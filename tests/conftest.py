@@ -6,8 +6,10 @@ readers-and-writer gate: whoever waits holds the turnstile, so that a calibratio
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +36,32 @@ def _machine(request: pytest.FixtureRequest) -> Iterator[None]:
     if not (alone or drills):
         yield
         return
+    weight = next(iter(getattr(request.node.get_closest_marker("gateway"), "args", ())), 1)
     with _GATE.open("a") as gate, _GATE.with_suffix(".turnstile").open("a") as turnstile:
         fcntl.flock(turnstile, fcntl.LOCK_EX)
         fcntl.flock(gate, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(turnstile, fcntl.LOCK_UN)
-        yield
+        with contextlib.ExitStack() as places:
+            for _ in range(0 if alone else weight):
+                places.enter_context(_place())
+            fcntl.flock(turnstile, fcntl.LOCK_UN)
+            yield
+
+
+_PLACES = 2
+"""So many drills of real gateways at a time: on two cores a third makes all of them slow."""
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_GATE.with_suffix(f".place{number}").open("a")) for number in range(_PLACES)]
+        while True:
+            for file in files:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield
+                    return
+            time.sleep(0.1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -152,6 +152,7 @@ def test_a_signal_at_any_moment_restores_everything(tmp_path: Path, moment: str,
     assert json.loads((folder / "result.json").read_text())["verdict"] == "interrupted"
 
 
+@pytest.mark.gateway(2)
 def test_two_drills_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     """Own ports, own folders, own legs: both pass."""
     with ThreadPoolExecutor(2) as pool:

@@ -357,11 +357,17 @@ def test_what_is_missing_in_the_environment_gets_a_value(tmp_path: Path, monkeyp
     assert signs_in_at == "https://oauth2.googleapis.com/token"
 
 
-@pytest.mark.parametrize(("settings", "key"), [({"master_key": "sk-of-the-user"}, "sk-of-the-user"), ({}, "")])
-def test_the_master_key_is_the_users(tmp_path: Path, settings: dict[str, str], key: str) -> None:
-    """Written in the file it is used as it is; without one the gateway is open to all."""
+def test_the_master_key_is_the_users(tmp_path: Path) -> None:
+    """Written in the file it is used as it is; without one LiteLLM finds the drill's in the variable it reads it from,
+    because it does not start without any.
+    """
+    settings = {"master_key": "sk-of-the-user"}
     found = around(written(tmp_path, config({"model": CLAUDE}, AZURE, general_settings=settings)))
-    assert found.key == key
+    assert found.key == "sk-of-the-user"
+    assert "LITELLM_MASTER_KEY" not in found.env
+    without = around(written(tmp_path, config({"model": CLAUDE}, AZURE)))
+    assert without.key.startswith("sk-drill-")
+    assert without.env["LITELLM_MASTER_KEY"] == without.key
 
 
 def test_keys_in_the_file_are_known_as_secrets(tmp_path: Path) -> None:

@@ -38,13 +38,14 @@ _ODD_KEY_NAMES = {
 """Providers whose key LiteLLM looks up by another name than `<PROVIDER>_API_KEY`."""
 _AWS_ELSEWHERE = ("aws_role_name", "aws_web_identity_token", "aws_profile_name")
 _AZURE_ELSEWHERE = frozenset(AZURE_SIGN_IN) - {"azure_ad_token"}
+_MASTER_KEY = "LITELLM_MASTER_KEY"
 _KEY_AT_LEAST = 6
 """A shorter text is no key, and taking it out of everything would make reports unreadable."""
 
 
 @dataclass(frozen=True)
 class Around:
-    """What the gateway finds around its config. key: what opens it to callers; empty when it is open to all."""
+    """What the gateway finds around its config. key: what opens it to callers."""
 
     env: Mapping[str, str]
     files: Mapping[str, str]
@@ -64,8 +65,9 @@ def around(found: Found, private: Path) -> Around:
         env["GOOGLE_APPLICATION_CREDENTIALS"] = str(account)
     master = root.get("general_settings", "master_key")
     key = master.text if master is not None else ""
-    if key.startswith(ENV_PREFIX):
-        name, key = key.removeprefix(ENV_PREFIX), new_master_key()
+    if master is None or key.startswith(ENV_PREFIX):
+        # Without one LiteLLM takes it from this variable, and does not start when that is empty, too.
+        name, key = key.removeprefix(ENV_PREFIX) or _MASTER_KEY, new_master_key()
         env[name] = key
     return Around(env, files, key, tuple({key, *_keys_in(found)} - {""}))
 
