@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         _show(f"drill: {where}{error.strerror or error}", sys.stderr)
         code = EXIT_INVALID
-    except Exception as bug:
+    except Exception as bug:  # told, and never with the exit code of a gateway that failed
         if os.environ.get(_TRACEBACK):
             raise
         what = f"{type(bug).__name__}: {bug}"

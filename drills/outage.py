@@ -59,22 +59,34 @@ def client_outage(requests: Sequence[Asked], start_s: float, end_s: float, inter
     A stretch: point = due of its first good arrival after - due of its first bad; lower = sent of the last bad - done
     of the first bad, at least 0; upper = done of the first good after - sent of the last good before. Stretches are
     added. None at all is 0, with the widest gap between two sends, at least one arrival interval, as the upper bound.
+
+    A stretch that was due before `start_s` and was then under way was not good for its callers from `start_s` on, and
+    nothing tells for how long: it adds to the upper bound alone.
     """
     sent = [r for r in requests if r.sent_s is not None]
     lower_s = point_s = upper_s = 0.0
     index, found = 0, False
     while index < len(sent):
-        request = sent[index]
-        if request.ok or not start_s <= request.due_s < end_s:
+        if sent[index].ok or not _in_window(sent[index], start_s, end_s):
             index += 1
             continue
         first = index
         while index < len(sent) and not sent[index].ok:
             index += 1
-        found = True
-        low_s, middle_s, high_s = _stretch(sent, first, index, end_s)
-        lower_s, point_s, upper_s = lower_s + low_s, point_s + middle_s, upper_s + high_s
-    return Outage(lower=lower_s, point=point_s, upper=upper_s if found else max(interval_s, _gap(sent, start_s, end_s)))
+        due = next((one for one in range(first, index) if sent[one].due_s >= start_s), None)
+        low_s, middle_s, high_s = _stretch(sent, first if due is None else due, index, end_s)
+        upper_s += high_s
+        if due is not None:
+            found = True
+            lower_s, point_s = lower_s + low_s, point_s + middle_s
+    unseen_s = 0.0 if found else max(interval_s, _gap(sent, start_s, end_s))
+    return Outage(lower=lower_s, point=point_s, upper=max(upper_s, unseen_s))
+
+
+def _in_window(request: Asked, start_s: float, end_s: float) -> bool:
+    """Whether it was due in [start, end), or before it and under way when it began."""
+    under_way = request.done_s is None or request.done_s >= start_s
+    return request.due_s < end_s and (request.due_s >= start_s or under_way)
 
 
 def _gap(sent: Sequence[Asked], start_s: float, end_s: float) -> float:

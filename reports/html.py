@@ -8,33 +8,18 @@ widths of which the page shows one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from drills.redaction import NEVER_STORED
 from drills.result import Verdict
 from drills.verdict import Judged
 from reports import page, plots, tables
 from reports.base import Format
+from reports.figure import Entry, Figure
 from reports.lost import lost_requests
 from reports.picture import Picture, picture
 from reports.svg import HUNG, OTHER, leg_style, swatch
 from reports.tables import Table
 from reports.words import HOSTS_TRIED_MEANS, SEALED, WORDS, hung_connects, ledger_means, ledger_sums, sentence
-
-
-@dataclass(frozen=True)
-class _Entry:
-    swatch: object
-    text: str
-
-
-@dataclass(frozen=True)
-class _Figure:
-    title: str
-    about: str
-    wide: object
-    narrow: object
-    legend: tuple[_Entry, ...] = ()
 
 
 def render(run: Judged) -> bytes:
@@ -79,7 +64,7 @@ def render(run: Judged) -> bytes:
 FORMAT = Format(name="html", file="report.html", about="one page for people, with plots", render=render, kept=True)
 
 
-def _figures(wide: Picture, narrow: Picture) -> tuple[_Figure, ...]:
+def _figures(wide: Picture, narrow: Picture) -> tuple[Figure, ...]:
     def both(plot: Callable[[Picture, plots.Size], str]) -> tuple[object, object]:
         return page.drawing(plot(wide, plots.WIDE)), page.drawing(plot(narrow, plots.NARROW))
 
@@ -90,23 +75,23 @@ def _figures(wide: Picture, narrow: Picture) -> tuple[_Figure, ...]:
     )
     reached = "Per second, as they reached the leg, all to the same scale; the drill's own probes are left out."
     found = [
-        _Figure("Who answered", due, *both(plots.answers), _answer_legend(wide)),
-        _Figure("Time to the whole answer", waits, *both(plots.waits)),
+        Figure("Who answered", due, *both(plots.answers), _answer_legend(wide)),
+        Figure("Time to the whole answer", waits, *both(plots.waits)),
     ]
     if any(one is not None for one in wide.tokens):
-        found.append(_Figure("Time to the first token", "Streams alone; bands as above.", *both(plots.tokens)))
-    found.append(_Figure("Attempts on each leg", reached, *both(plots.attempts), _attempt_legend(wide)))
+        found.append(Figure("Time to the first token", "Streams alone; bands as above.", *both(plots.tokens)))
+    found.append(Figure("Attempts on each leg", reached, *both(plots.attempts), _attempt_legend(wide)))
     return tuple(found)
 
 
-def _answer_legend(shown: Picture) -> tuple[_Entry, ...]:
+def _answer_legend(shown: Picture) -> tuple[Entry, ...]:
     return tuple(
-        _Entry(page.drawing(swatch(f"legend-{number}", plots.style_of(one, shown))), f"{plots.called(one)} {one.total}")
+        Entry(page.drawing(swatch(f"legend-{number}", plots.style_of(one, shown))), f"{plots.called(one)} {one.total}")
         for number, one in enumerate(shown.answers)
     )
 
 
-def _attempt_legend(shown: Picture) -> tuple[_Entry, ...]:
+def _attempt_legend(shown: Picture) -> tuple[Entry, ...]:
     whole = [(leg_style(row), f"{one.leg}, answered", sum(one.answered)) for row, one in enumerate(shown.attempts)]
     other = (
         OTHER,
@@ -115,7 +100,7 @@ def _attempt_legend(shown: Picture) -> tuple[_Entry, ...]:
     )
     hung = (HUNG, "connects that hung and carried no request", sum(sum(o.hung) for o in shown.attempts))
     return tuple(
-        _Entry(page.drawing(swatch(f"attempts-{number}", style)), f"{what} {count}")
+        Entry(page.drawing(swatch(f"attempts-{number}", style)), f"{what} {count}")
         for number, (style, what, count) in enumerate([*whole, other, hung])
         if count
     )

@@ -7,32 +7,17 @@ requests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from drills.quarter.result import QuarterResult, QuarterVerdict
 from reports import page, plots
 from reports.base import QuarterFormat
+from reports.figure import Entry, Figure
 from reports.quarter_blocks import Plot, Section
 from reports.quarter_document import sections
 from reports.quarter_front import sentence
 from reports.svg import swatch
 
 _TONE = {QuarterVerdict.MET: "pass", QuarterVerdict.NOT_MET: "fail", QuarterVerdict.INCOMPLETE: "mixed"}
-
-
-@dataclass(frozen=True)
-class _Entry:
-    swatch: object
-    text: str
-
-
-@dataclass(frozen=True)
-class _Figure:
-    title: str
-    about: str
-    wide: object
-    narrow: object
-    legend: tuple[_Entry, ...]
 
 
 def render(result: QuarterResult) -> bytes:
@@ -51,16 +36,16 @@ def render(result: QuarterResult) -> bytes:
 QUARTER = QuarterFormat(name="html", ending="html", about="one page for people, with plots", render=render)
 
 
-def _figures(parts: Sequence[Section]) -> dict[str, _Figure]:
+def _figures(parts: Sequence[Section]) -> dict[str, Figure]:
     drawn = [block for part in parts for block in part.blocks if isinstance(block, Plot)]
     return {
-        block.title: _Figure(
+        block.title: Figure(
             block.title,
             block.about,
             page.drawing(block.draw(plots.WIDE)),
             page.drawing(block.draw(plots.NARROW)),
             tuple(
-                _Entry(page.drawing(swatch(f"legend-{number}-{index}", style)), words)
+                Entry(page.drawing(swatch(f"legend-{number}-{index}", style)), words)
                 for index, (style, words) in enumerate(block.legend)
             ),
         )

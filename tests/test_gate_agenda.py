@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from drills.gate.agenda import next_run
 from drills.gate.compare import NEVER
+from drills.gate.sides import stored
 from drills.gate.trials import EXIT_CODES, Case, Outcome, Side, Trial, Why, judge
+from drills.history import HISTORY_FILE
+from drills.kept import RESULT_FILE
+from drills.problems import UsageProblem
 from drills.result import Verdict
 
 LETTERS = {"P": Verdict.PASS, "F": Verdict.FAIL, "I": Verdict.INVALID, "?": Verdict.INCONCLUSIVE}
@@ -175,3 +180,15 @@ def test_exit_codes() -> None:
         "inconclusive": 3,
         "not run": 3,
     }
+
+
+def test_a_base_that_cannot_be_read_is_no_smaller_base(tmp_path: Path) -> None:
+    """A run that was killed has no result and is no part of it; one with a broken result is named."""
+    for name in ("killed", "broken"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / HISTORY_FILE).write_text("")
+    with pytest.raises(UsageProblem, match="holds no result of litellm"):
+        stored(tmp_path, (), "litellm")
+    (tmp_path / "broken" / RESULT_FILE).write_text("{")
+    with pytest.raises(UsageProblem, match=r"broken/result\.json: cannot be read as a result"):
+        stored(tmp_path, (), "litellm")

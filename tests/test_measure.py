@@ -109,6 +109,14 @@ NUMBERS: list[tuple[str, str, Any]] = [
     # A request under way at the onset belongs to no window, but it is not the last good one before: that was sent 1.1.
     ("ppb[xxsss]spp", "switchovers.0.client_outage_s.point", 0.2),
     ("ppb[xxsss]spp", "switchovers.0.client_outage_s.upper", 0.46),
+    # Alone it is still no outage of the window, but one of up to done 1.36 - sent 1.1 would not have been seen.
+    ("ppb[ssss]spp", "switchovers.0.client_outage_s.point", 0.0),
+    ("ppb[ssss]spp", "switchovers.0.client_outage_s.lower", 0.0),
+    ("ppb[ssss]spp", "switchovers.0.client_outage_s.upper", 0.26),
+    ("ppb[sxss]spp", "switchovers.0.client_outage_s.point", 0.1),
+    ("ppb[sxss]spp", "switchovers.0.client_outage_s.upper", 0.52),
+    # One that had ended before the onset says nothing about the fault.
+    ("ppx[ssss]spp", "switchovers.0.client_outage_s.upper", 0.1),
     # No bad arrival is 0 with the resolution of one interval, never "0 ms".
     ("ppp[ssss]spp", "switchovers.0.client_outage_s.point", 0.0),
     ("ppp[ssss]spp", "switchovers.0.client_outage_s.upper", 0.1),

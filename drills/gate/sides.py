@@ -129,7 +129,9 @@ def _fit(scenario: Scenario, base: Discovery | None, head: Discovery, setting: S
 
 
 def stored(folder: Path, scenarios: Sequence[Scenario], gateway: str) -> dict[str, tuple[Trial, ...]]:
-    """Trials out of the runs of a folder, by scenario file. Raises `UsageProblem` when it holds none of these."""
+    """Trials out of the runs of a folder, by scenario file. Raises `UsageProblem` when it holds none of these, and for
+    a result that cannot be read: a base that loses runs without a word would be another base.
+    """
     inside = (path for path in folder.iterdir() if path.is_dir() and is_run(path))
     folders = [folder] if is_run(folder) else sorted(inside)
     found: dict[str, tuple[Trial, ...]] = {}
@@ -137,8 +139,10 @@ def stored(folder: Path, scenarios: Sequence[Scenario], gateway: str) -> dict[st
     for path in folders:
         try:
             result = decode((path / RESULT_FILE).read_bytes())
-        except (OSError, msgspec.MsgspecError):
-            continue  # a run that was killed, or that another version wrote
+        except FileNotFoundError:
+            continue  # a run that was killed has none
+        except (OSError, msgspec.MsgspecError) as error:
+            raise UsageProblem(f"{path / RESULT_FILE}: cannot be read as a result: {error}") from error
         name = by_sha.get(result.scenario.sha256)
         if name is not None and result.gateway.name == gateway:
             found[name] = (*found.get(name, ()), trial_of(result, str(path)))
