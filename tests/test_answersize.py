@@ -41,6 +41,8 @@ from faults.wire_slicer import WireSlicer
 from faults.wire_slow_close import WireSlowClose
 from faults.wire_timeout import WireTimeout
 
+pytestmark = pytest.mark.clock
+
 FIRST_TOKEN_S, TOKENS_PER_S = 0.02, 400.0
 NAMES = string.ascii_lowercase
 """Of legs: no shorter ones can be."""

@@ -29,7 +29,7 @@ from drills.history import HISTORY_FILE, header, read
 from drills.ledger import build
 from drills.result import Outage, Result, Verdict, decode
 
-pytestmark = pytest.mark.calibration
+pytestmark = [pytest.mark.clock, pytest.mark.calibration]
 
 HERE = Path(__file__).parent / "calibration"
 RUNS = 20

@@ -52,6 +52,8 @@ from faults.planes.control import LEASE_S, Apply
 from faults.refuse import Refuse
 from faults.shapes import Shape, Square
 
+pytestmark = pytest.mark.clock
+
 __all__ = ["line", "server"]
 SECOND = Square(period_s=1.0)
 """Half a second on, half a second off."""

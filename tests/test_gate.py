@@ -27,6 +27,8 @@ from drills.scenario import load
 from drills.verdict import judge
 from reports import gate as report
 
+pytestmark = pytest.mark.clock
+
 PASSES, FAILS, INVALID = "ppp[xsssss]spp", "ppp[xxxxxx]spp", "ppp[nnnnnn]spp"
 LIMITS = Limits(switchover_within_s=0.45)
 

@@ -12,6 +12,8 @@ from gate_litellm import BASE, CASES
 from drills.gate.result import GateResult
 from drills.gate.trials import Outcome
 
+pytestmark = pytest.mark.clock
+
 SHORT = """\
 name: Loss of a whole cloud, loudly
 objective: Callers keep getting answers when the cloud of the first choice is gone.

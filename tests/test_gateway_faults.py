@@ -22,7 +22,10 @@ from drills.result import Result
 from faults.base import Deed
 from faults.planes.control import LEASE_S
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc says whether a process is stopped")
+pytestmark = [
+    pytest.mark.clock,
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc says whether a process is stopped"),
+]
 SCRIPTED = Path(__file__).parent / "calibration" / "scripted.yaml"
 TRIES = 3
 ENV = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

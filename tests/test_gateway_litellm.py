@@ -27,7 +27,7 @@ from drilling import (
 
 from drills.result import Verdict
 
-pytestmark = [pytest.mark.gateway, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.clock, pytest.mark.gateway, pytest.mark.timeout(600)]
 
 TUNED = SAMPLES / "cross-cloud.yaml"
 BARE = SAMPLES / "fallbacks-only.yaml"

@@ -27,7 +27,7 @@ from drills.ports import free_port
 from drills.result import Verdict
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 
-pytestmark = [pytest.mark.gateway, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.clock, pytest.mark.gateway, pytest.mark.timeout(300)]
 
 SHORT = """\
 name: A cloud lost for a short time

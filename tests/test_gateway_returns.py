@@ -33,7 +33,7 @@ from faults.gateway_pause import GatewayPause
 from faults.gateway_restart import GatewayRestart
 from reports.text import render
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel is asked with waitid")
+pytestmark = [pytest.mark.clock, pytest.mark.skipif(sys.platform != "linux", reason="the kernel is asked with waitid")]
 STAYS = "import time; print('up', flush=True); time.sleep(60)"
 
 

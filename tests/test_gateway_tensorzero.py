@@ -16,6 +16,8 @@ from drilling import Ran, drill, free_port
 from drills.gateways import tensorzero_launcher
 from drills.result import Verdict
 
+pytestmark = pytest.mark.clock
+
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 TUNED = SCENARIOS / "tensorzero" / "cross-cloud.toml"
 BARE = SCENARIOS / "tensorzero" / "routing-only.toml"

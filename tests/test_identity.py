@@ -40,6 +40,8 @@ from faults.identity_slow import IdentitySlow
 from faults.planes.board import Board
 from faults.shapes import Shape
 
+pytestmark = pytest.mark.clock
+
 __all__ = ["sdk_python"]
 
 # --- the dialects ----------------------------------------------------------------------------------------------------

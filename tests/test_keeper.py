@@ -20,6 +20,8 @@ import pytest
 from drills.children import END_WAIT_S, Child, ChildLostError
 from drills.keeper import GRACE_S, Keep
 
+pytestmark = pytest.mark.clock
+
 COMMAND = [sys.executable, "-P", "-m", "drills.keeper"]
 WAIT_S = 10.0
 """For what is expected soon, on a busy machine."""

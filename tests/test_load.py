@@ -23,6 +23,8 @@ from drills.outcomes import Outcome, outcome_of
 from drills.plan import Arrival
 from drills.preflight import check_gateway
 
+pytestmark = pytest.mark.clock
+
 DEADLINE_S = 20.0
 Heard = ArrivalSent | ArrivalDone | ArrivalNotStarted
 

@@ -48,7 +48,10 @@ LONG = 120
 """Words of an answer that takes 0.6 s."""
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="blackhole and its trace need Linux")
+pytestmark = [
+    pytest.mark.clock,
+    pytest.mark.skipif(sys.platform != "linux", reason="blackhole and its trace need Linux"),
+]
 
 
 @pytest.fixture(scope="module")

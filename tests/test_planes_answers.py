@@ -15,6 +15,8 @@ from drills.events import AttemptDone, AttemptReceived, AttemptResult
 from drills.marks import Shape, read_answer
 from drills.providers.base import ErrorKind
 
+pytestmark = pytest.mark.clock
+
 DIALECTS = {name: name for name in providers.names()}
 
 

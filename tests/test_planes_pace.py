@@ -14,6 +14,8 @@ from drills import providers
 from drills.events import AttemptResult
 from drills.marks import Mark, Shape, read_answer
 
+pytestmark = pytest.mark.clock
+
 STREAMS = ["openai", "anthropic", "gemini", "bedrock"]
 LATE_S = 0.4
 

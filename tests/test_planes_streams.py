@@ -16,6 +16,8 @@ from drills.marks import Mark, Shape, read_answer
 from drills.providers import eventstream, sse
 from drills.providers.base import ErrorKind
 
+pytestmark = pytest.mark.clock
+
 DIALECTS = {name: name for name in providers.names()}
 WORDS = 40
 

@@ -18,7 +18,7 @@ from drills.authority import Authority
 from drills.events import AttemptResult, FaultCleared, FaultEffective
 from drills.marks import Shape, read_answer
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")
+pytestmark = [pytest.mark.clock, pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")]
 
 DIALECTS = {name: name for name in ("anthropic", "openai", "gemini", "bedrock", "vertex")}
 QUIET_S = 0.25

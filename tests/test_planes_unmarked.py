@@ -19,6 +19,8 @@ from drills.providers import anthropic
 from drills.simulator import SimulatedLeg, SimulatorSpec
 from drills.unmarked import retry_of, text_key
 
+pytestmark = pytest.mark.clock
+
 SALT = "a secret of the run"
 SPEC = SimulatorSpec((SimulatedLeg("a", "anthropic"), SimulatedLeg("b", "openai")), first_token_s=0, tokens_per_s=5000)
 

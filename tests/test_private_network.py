@@ -23,6 +23,8 @@ from drills.events import ConnectHung, HostTried, LookupFailed, PlaneTrouble
 from drills.marks import Shape, answer_text, read_answer
 from drills.network import THIS_MACHINE
 
+pytestmark = pytest.mark.clock
+
 __all__ = ["sdk_python"]
 
 

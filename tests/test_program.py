@@ -21,6 +21,8 @@ from drills.problems import UsageProblem
 from drills.result import CheckPart, Verdict
 from drills.verify import verify
 
+pytestmark = pytest.mark.clock
+
 DIALECTS = "anthropic, azure, bedrock, gemini, openai, vertex"
 FULL = """\
 name: my-app

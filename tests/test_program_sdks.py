@@ -20,7 +20,7 @@ from drills.simulator import SimulatedLeg, SimulatorSpec
 
 __all__ = ["sdk_python"]
 
-pytestmark = [pytest.mark.sdk, pytest.mark.timeout(700)]
+pytestmark = [pytest.mark.clock, pytest.mark.sdk, pytest.mark.timeout(700)]
 SCRIPT = Path(__file__).parent / "sdk_scripts" / "from_environment.py"
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 MARK = Mark("00ff00ff00ff00ff", 5)

@@ -17,6 +17,8 @@ from faults.planes.control import LEASE_S, Apply, Clear, Heartbeat
 from faults.planes.readback import ProxySeen, ToxicSeen, astray
 from faults.planes.wire import Plane
 
+pytestmark = pytest.mark.clock
+
 PUT = Toxic(type="latency", attributes={"latency": 300})
 THERE = ToxicSeen(name="f1", type="latency", stream="downstream", toxicity=1, attributes={"latency": 300, "jitter": 0})
 CHANGED = [

@@ -21,7 +21,7 @@ from drills.marks import Mark, Shape, read_answer
 from faults.planes.control import RelayReady, RelaySpec
 from faults.planes.relay import Request
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")
+pytestmark = [pytest.mark.clock, pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")]
 
 DIALECTS = {name: name for name in ("anthropic", "openai", "bedrock")}
 QUIET_S = 0.3

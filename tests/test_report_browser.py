@@ -26,7 +26,7 @@ from drills.quarter.register import Register
 from drills.verdict import judged
 from reports import html, quarter_html
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.clock, pytest.mark.browser]
 
 WIDTHS = (360, 768, 1280)
 CLASSES = ".map(s => s.getAttribute('class'))"

@@ -20,6 +20,8 @@ from reports.picture import picture
 from reports.scale import Scale, bin_width_s, linear, short_time, step, times
 from reports.svg import bad_style, leg_style
 
+pytestmark = pytest.mark.clock
+
 VOID = {"meta", "link", "img", "br", "input"}
 
 

@@ -28,6 +28,8 @@ from drills.routing.base import Planned, Scene
 from drills.targets import resolve
 from drills.tested import gateway_of
 
+pytestmark = pytest.mark.clock
+
 CLAUDE = "anthropic/claude-sonnet-4-5"
 AZURE = {"model": "azure/gpt-4o", "api_base": "https://acme.openai.azure.com", "api_key": "k"}
 FORWARD, REWRITE, SEALED = Route.FORWARD, Route.REWRITE, Route.SEALED

@@ -13,7 +13,7 @@ from drilling import SAMPLES, Ran, drill, events
 
 from drills.result import Switchover, Verdict
 
-pytestmark = [pytest.mark.gateway, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.clock, pytest.mark.gateway, pytest.mark.timeout(600)]
 
 SCENARIO = """\
 name: One config, three routes

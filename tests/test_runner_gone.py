@@ -30,6 +30,7 @@ from drills.marks import Shape
 
 __all__ = ["foreign", "server"]
 pytestmark = [
+    pytest.mark.clock,
     pytest.mark.skipif(sys.platform != "linux", reason="/proc says where the gateway's leg is"),
     pytest.mark.toxiproxy,
 ]

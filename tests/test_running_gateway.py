@@ -33,6 +33,8 @@ from drills.simulator import SimulatedLeg, SimulatorSpec
 from drills.verify import verify
 from faults.handshake import Certificate
 
+pytestmark = pytest.mark.clock
+
 FULL = """\
 name: our-gateway
 chat: /openai/chat/completions

@@ -15,7 +15,7 @@ from test_running_gateway import BUSY, TRIES, until_healthy
 from drills.gateways import litellm_install
 from drills.ports import lasting_port
 
-pytestmark = [pytest.mark.gateway, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.clock, pytest.mark.gateway, pytest.mark.timeout(400)]
 
 KEY = "sk-somebody-else-s-master-key"
 CONFIG = """\

@@ -24,7 +24,7 @@ from drills.routing.sealed import placed
 from drills.scenario import load
 from drills.targets import resolve
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.clock, pytest.mark.timeout(120)]
 
 
 def scenario(folder: Path, *faults: str, of: str = "3s") -> Path:

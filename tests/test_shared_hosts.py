@@ -16,7 +16,7 @@ from drills.marks import Mark, Shape, read_answer
 from faults.planes.control import PlaneLeg
 from faults.planes.places import Asked, told_apart
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")
+pytestmark = [pytest.mark.clock, pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")]
 
 API, TOKENS = "api:443", "tokens:443"
 DIALECTS = {"gpt": "openai", "mini": "openai", "belgium": "vertex", "iowa": "vertex"}

@@ -19,6 +19,8 @@ from drills import providers
 from drills.marks import Mark, Shape, read_answer
 from drills.simulator import SimulatedLeg, SimulatorReady, SimulatorSpec
 
+pytestmark = pytest.mark.clock
+
 COMMAND = [sys.executable, "-P", "-m", "drills.simulator"]
 MARK = Mark("00ff00ff00ff00ff", 10)
 

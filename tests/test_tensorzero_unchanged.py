@@ -22,6 +22,8 @@ from drills.routes import Route
 from drills.routing.base import Planned
 from drills.targets import resolve
 
+pytestmark = pytest.mark.clock
+
 TWO = """\
 [models.a]
 routing = ["v", "o"]

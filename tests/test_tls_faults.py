@@ -39,7 +39,7 @@ from faults.tls_bad_certificate import TlsBadCertificate
 from faults.tls_handshake_hang import TlsHandshakeHang
 
 __all__ = ["sdk_python"]
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="planes are tested on Linux")
+pytestmark = [pytest.mark.clock, pytest.mark.skipif(sys.platform != "linux", reason="planes are tested on Linux")]
 
 DIALECTS = {"anthropic": "anthropic", "openai": "openai", "bedrock": "bedrock"}
 

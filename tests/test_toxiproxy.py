@@ -46,7 +46,7 @@ from faults.wire_slicer import WireSlicer
 from faults.wire_slow_close import WireSlowClose
 from faults.wire_timeout import WireTimeout
 
-pytestmark = pytest.mark.toxiproxy
+pytestmark = [pytest.mark.clock, pytest.mark.toxiproxy]
 SCRIPTED = Path(__file__).parent / "calibration" / "scripted.yaml"
 BODY = b"x" * 4000
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n" + BODY

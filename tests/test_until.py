@@ -37,6 +37,8 @@ from drills.targets import resolve
 from drills.until import Answers, Progress
 from drills.verdict import judge
 
+pytestmark = pytest.mark.clock
+
 
 def answer(leg: str, done_s: float, ending: Ending = Ending.COMPLETE, shape: Shape = Shape.WHOLE) -> ArrivalDone:
     """An answer of a leg."""

@@ -36,7 +36,7 @@ from faults.base import Deeds, kinds
 from faults.planes.control import HEARTBEAT_S
 
 __all__ = ["sdk_python", "server"]
-pytestmark = pytest.mark.toxiproxy
+pytestmark = [pytest.mark.clock, pytest.mark.toxiproxy]
 SCRIPTED = Path(__file__).parent / "calibration" / "scripted.py"
 BEHIND = "behind-gateways"
 AT_A_TIME = 40

@@ -14,6 +14,8 @@ from drilling import runs
 
 from drills.result import Verdict, decode
 
+pytestmark = pytest.mark.clock
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("drills", "faults", "reports", "scenarios")
 
