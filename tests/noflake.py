@@ -1,8 +1,9 @@
-"""How often the gate is wrong, measured with real runs: `python tests/noflake.py --gates 50 --load 2`.
+"""How often the gate is wrong, measured with real runs: `python tests/noflake.py --gates 50 --load 1 --at-once 2`.
 
-Not a test: fifty gates take an hour. The gateway is the scripted one, whose switchover is known: 0.8 s on the base,
-`--effect` times as long on the head. `--load` keeps so many processes busy meanwhile. Each gate's outcome is added to
-`--out` as it is known, so that the count can go on another day; the sum of all that is in it is printed.
+Not a test: fifty gates take the best part of an hour. The gateway is the scripted one, whose switchover is known: 0.8 s
+on the base, `--effect` times as long on the head. `--load` keeps so many processes busy meanwhile, and gates that run
+at once load the machine for each other. Each gate's outcome is added to `--out` as it is known, so that the count can
+go on another day; the sum of all that is in it is printed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent / "calibration"
@@ -80,23 +82,28 @@ def main() -> None:
     parser.add_argument("--effect", type=float, default=1.0, help="1 is an unchanged gateway, 1.25 a quarter more")
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--load", type=int, default=0, help="busy processes")
+    parser.add_argument("--at-once", type=int, default=1, help="so many gates at a time")
     parser.add_argument("--for", dest="for_s", type=float, default=1e9, help="begin no gate after so many seconds")
     parser.add_argument("--out", type=Path, default=Path("noflake.jsonl"))
     args = parser.parse_args()
-    began_s = time.monotonic()
-    with busy(args.load):
-        for _ in range(args.gates):
-            if time.monotonic() - began_s > args.for_s:
-                break
-            with tempfile.TemporaryDirectory() as folder:
-                row = {"load": args.load, **gate(Path(folder), args.effect, args.pairs)}
-            print(json.dumps(row), flush=True)  # noqa: T201
-            with args.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+    until_s = time.monotonic() + args.for_s
+
+    def one(_number: int) -> None:
+        if time.monotonic() > until_s:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            row = {"load": args.load, "at_once": args.at_once, **gate(Path(folder), args.effect, args.pairs)}
+        line = json.dumps(row)
+        print(line, flush=True)  # noqa: T201
+        with args.out.open("a") as file:
+            file.write(line + "\n")
+
+    with busy(args.load), ThreadPoolExecutor(args.at_once) as pool:
+        list(pool.map(one, range(args.gates)))
     rows = [json.loads(line) for line in args.out.read_text().splitlines()]
-    counts = collections.Counter((row["effect"], row["load"], row["outcome"]) for row in rows)
-    for (effect, load, outcome), count in sorted(counts.items()):
-        print(f"effect {effect:g}, {load} busy processes: {outcome} {count}")  # noqa: T201
+    counts = collections.Counter((row["effect"], row["load"], row.get("at_once", 1), row["outcome"]) for row in rows)
+    for (effect, load, at_once, outcome), count in sorted(counts.items()):
+        print(f"effect {effect:g}, {load} busy processes, {at_once} at once: {outcome} {count}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from browsing import look_at
 from drilling import (
     SAMPLES,
     Ran,
@@ -80,6 +81,7 @@ def test_cloud_outage_passes_on_the_tuned_config(tmp_path: Path) -> None:
         "manifest.json",
     }
     _adds_up(ran)
+    look_at(ran.folder / "report.html", "litellm-pass")  # type: ignore[operator]
 
 
 def test_cloud_outage_fails_with_fallbacks_only(tmp_path: Path) -> None:
@@ -90,6 +92,7 @@ def test_cloud_outage_fails_with_fallbacks_only(tmp_path: Path) -> None:
     assert "timeout" in ran.out
     assert ran.result.requests.unknown > 50
     _adds_up(ran)
+    look_at(ran.folder / "report.html", "litellm-fail")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("config", [TUNED, BARE], ids=["tuned", "fallbacks-only"])

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from browsing import look_at
 from drilling import drill, listeners
 from plane_harness import Lines
 
@@ -181,6 +182,7 @@ def test_a_lost_cloud_passes_with_timeouts(tmp_path: Path) -> None:
     assert ran.folder is not None
     assert not [path.name for path in ran.folder.iterdir() if "REAL" in path.read_text()]
     assert "REAL" not in ran.out + ran.err
+    look_at(ran.folder / "report.html", "portkey-pass")
 
 
 BY_NAME = """\

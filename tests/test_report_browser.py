@@ -1,22 +1,20 @@
 """The HTML report in a real browser: headless Chromium, at phone and desktop width, light and dark, and printed.
 
-`FAILOVER_DRILL_SCREENS=DIR` keeps the screenshots, for a person to look at. Without Chromium on the machine the tests
-are skipped, except on CI, which installs it.
+The reports of real gateways are looked at where these are drilled.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from browsing import BOXES, CLASSES, CONTRAST, TREE, WIDTHS, chromium, keep, opened
 from calibration.story import history
 from hostile import harmless, hostile
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 from quarters import plan, run, two_quarters
 
 from drills.events import ArrivalSent, Limits
@@ -28,37 +26,12 @@ from reports import html, quarter_html
 
 pytestmark = [pytest.mark.clock, pytest.mark.browser]
 
-WIDTHS = (360, 768, 1280)
-CLASSES = ".map(s => s.getAttribute('class'))"
-BOXES = """(selector) => [...document.querySelectorAll(selector)].filter(one => one.checkVisibility())
-  .map(one => one.getBoundingClientRect()).map(box => [box.right, box.height])"""
-TREE = """[...document.querySelectorAll('*')]
-  .map(one => [one.tagName, ...one.getAttributeNames().filter(name => name !== 'class').sort()].join(' '))"""
-CONTRAST = """(selector) => {
-  const rgb = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
-  const lum = (c) => c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 })
-    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
-  const page = lum(rgb(getComputedStyle(document.body).backgroundColor));
-  return [...document.querySelectorAll(selector)].map((one) => {
-    const style = getComputedStyle(one);
-    const ink = lum(rgb(one.ownerSVGElement ? style.fill : style.color));
-    return (Math.max(ink, page) + .05) / (Math.min(ink, page) + .05);
-  });
-}"""
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium on this machine; .ci/run installs it where it may")
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -75,26 +48,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "hostile.html").write_bytes(html.render(hostile()))
     (folder / "harmless.html").write_bytes(html.render(harmless()))
     return folder
-
-
-def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> tuple[Page, list[str]]:
-    """A page, and what it asked for or complained of since."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    heard: list[str] = []
-    page.on("request", lambda request: heard.append(request.url))
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("dialog", lambda dialog: heard.append(f"dialog {dialog.message}"))
-    page.goto(path.as_uri())
-    return page, heard
-
-
-def keep(page: Page, name: str) -> bytes:
-    """A screenshot of the whole page, kept where a person asked for it."""
-    where = os.environ.get("FAILOVER_DRILL_SCREENS")
-    taken: bytes = page.screenshot(full_page=True, path=Path(where) / f"{name}.png" if where else None)
-    return taken
 
 
 @pytest.mark.parametrize("width", WIDTHS)
