@@ -106,7 +106,7 @@ def test_the_other_scenarios_tell_the_configs_apart(tmp_path: Path, scenario: st
 
 def test_the_null_drill_is_invalid(tmp_path: Path) -> None:
     """Without faults no switchover is found, and the failover expectations are not passed."""
-    ran = drill("run", "cloud-outage", "--no-faults", cwd=tmp_path)
+    ran = drill("run", "fast/cloud-outage", "--no-faults", cwd=tmp_path)
     assert ran.code == 3, ran.out + ran.err
     assert ran.result.verdict is Verdict.INVALID
     assert ran.result.switchovers == ()
@@ -159,7 +159,7 @@ def test_a_signal_at_any_moment_restores_everything(tmp_path: Path, moment: str,
 def test_two_drills_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     """Own ports, own folders, own legs: both pass."""
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: drill("run", "primary-down", cwd=tmp_path), range(2)))
+        both = list(pool.map(lambda _: drill("run", "fast/primary-down", cwd=tmp_path), range(2)))
     assert [ran.code for ran in both] == [0, 0], both[0].out + both[1].out
     assert len(runs(tmp_path)) == 2
 
@@ -181,7 +181,7 @@ def test_no_key_is_ever_written(tmp_path: Path) -> None:
     secret = "sk-this-is-a-real-looking-key-4711"  # noqa: S105  not a password, the subject of the test
     config = tmp_path / "config.yaml"
     config.write_text(TUNED.read_text().replace("os.environ/AZURE_API_KEY", secret))
-    ran = drill("run", "primary-down", "--config", config, cwd=tmp_path)
+    ran = drill("run", "fast/primary-down", "--config", config, cwd=tmp_path)
     assert ran.code == 0, ran.out + ran.err
     assert ran.folder is not None
     assert not [path.name for path in ran.folder.iterdir() if secret in path.read_text()]

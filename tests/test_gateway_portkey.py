@@ -114,6 +114,7 @@ def simulated() -> Iterator[dict[str, str]]:
     simulator.close()
 
 
+@pytest.mark.gateway(0)
 @pytest.mark.parametrize(("provider", "model"), TARGETS)
 def test_every_provider_is_answered(
     portkey: Running, simulated: dict[str, str], tmp_path: Path, provider: str, model: str

@@ -86,6 +86,7 @@ def _lags_of_a_burst() -> list[float]:
     return _lags_ms(heard)
 
 
+@pytest.mark.alone
 def test_hundreds_of_answers_at_once_delay_no_request(capsys: pytest.CaptureFixture[str]) -> None:
     """A gateway holds 200 requests back and releases them together; those due then are sent on time all the same.
 
