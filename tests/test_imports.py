@@ -14,6 +14,9 @@ import reports
 RUNNER = {
     "drills.run",
     "drills.cli",
+    "drills.arguments",
+    "drills.commands",
+    "drills.printing",
     "drills.load",
     "drills.client",
     "drills.network",
