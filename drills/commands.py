@@ -17,7 +17,7 @@ from drills.printing import print_summary, show
 from drills.problems import EXIT_INVALID, UsageProblem
 
 if TYPE_CHECKING:
-    from drills.run import Job
+    from drills.job import Job
     from drills.screen import Screen
     from drills.verdict import Judged
 

@@ -13,6 +13,8 @@ import reports
 
 RUNNER = {
     "drills.run",
+    "drills.timeline",
+    "drills.undertest",
     "drills.cli",
     "drills.arguments",
     "drills.commands",
