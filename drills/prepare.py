@@ -23,8 +23,9 @@ from drills.ports import check_port
 from drills.problems import UsageProblem
 from drills.routes import Route
 from drills.routing.base import Planned, RouteKind
-from drills.scenario import Scenario, load, shipped
+from drills.scenario import Scenario
 from drills.schema import summary
+from drills.shelf import load, shipped
 from drills.targets import resolve
 from faults.base import kinds
 from reports.base import formats, quarter_formats

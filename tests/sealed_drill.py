@@ -19,7 +19,7 @@ from drills.problems import UsageProblem
 from drills.result import Result
 from drills.routing.base import Planned
 from drills.run import run
-from drills.scenario import load
+from drills.shelf import load
 from drills.targets import resolve
 from drills.toxiproxy_install import prepare
 

@@ -56,7 +56,20 @@ IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"
 PURE = (
     *("marks", "touched", "legs", "plan", "outcomes", "ledger", "request", "inferred", "switchover", "failback"),
     *("outage", "measure", "verdict", "result", "planeurls", "unmarked"),
-    *("people", "events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
+    *(
+        "people",
+        "events",
+        "chat",
+        "problems",
+        "units",
+        "scenario",
+        "scenariofile",
+        "targets",
+        "binding",
+        "until",
+        "address",
+        "routes",
+    ),
 )
 
 
