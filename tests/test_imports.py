@@ -55,7 +55,7 @@ PURE_OF_GATE = ("compare", "trials", "agenda", "touching", "words", "result")
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
     *("marks", "touched", "legs", "plan", "outcomes", "ledger", "request", "inferred", "switchover", "failback"),
-    *("outage", "measure", "verdict", "result", "planeurls", "unmarked"),
+    *("faultrecord", "onthewire", "outage", "measure", "verdict", "result", "planeurls", "unmarked"),
     *(
         "people",
         "events",
