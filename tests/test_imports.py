@@ -29,6 +29,7 @@ RUNNER = {
     "drills.installing",
     "drills.preflight",
     "drills.proofs",
+    "drills.proving",
     "drills.prepare",
     "drills.children",
     "drills.screen",

@@ -23,10 +23,11 @@ from test_sdks import ask
 from drills import providers
 from drills.address import Address
 from drills.authority import Authority
-from drills.client import FaultProber, Proof
+from drills.client import FaultProber
 from drills.clock import Clock
 from drills.events import AttemptResult, FaultCleared, FaultEffective, FaultSwitched, HandshakeMet
 from drills.marks import Shape
+from drills.proving import Proof
 from drills.routing.surroundings import proxied, together, trust
 from faults.base import Fault, kinds
 from faults.handshake import USUAL_HANDSHAKE, Certificate, Handshake
