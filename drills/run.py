@@ -40,7 +40,7 @@ from drills.job import Job
 from drills.legs import Leg
 from drills.planes import FaultPlane, MitmPlane, ToxiPlane, plane_legs, shared_hosts
 from drills.ports import lasting_port
-from drills.preflight import PAIRS, PROBE_WITHIN_S, ROUNDS, YARDSTICK, check_entrances, check_identity, check_legs
+from drills.preflight import PAIRS, PROBE_WITHIN_S, ROUNDS, YARDSTICK, Checkup
 from drills.proofs import Prover, Timing, new_secret
 from drills.redactor import Redactor
 from drills.routing.base import Scene, Way
@@ -178,7 +178,6 @@ class _Run:
         driver = self._driver = self._make_driver(entrance, surface)
         stack.push_async_callback(driver.aclose)
         reach = way.reach(ports)
-        straight = {name: Address(port) for name, port in direct.items()}
         prober = Prober(clock, PROBE_WITHIN_S, reach.authority, reach.ground)
         stack.push_async_callback(prober.aclose)
         self._say(
@@ -190,12 +189,16 @@ class _Run:
             probes.append(probe)
             self.emit(probe)
 
-        entrances = [leg for leg in job.found.legs if leg.name in real]
-        await check_legs(prober, simulated, straight, reach.addresses, keep, pairs=PAIRS)
-        await check_entrances(prober, entrances, reach.addresses, reach.dress, keep, rounds=ROUNDS)
         of_identity = {leg for fault in job.plan.faults if fault.of_identity for leg in fault.legs}
-        signed_in = [leg for leg in job.found.legs if leg.name in of_identity]
-        await check_identity(prober, signed_in, straight, reach.addresses | reach.identity, keep, pairs=PAIRS)
+        checkup = Checkup(
+            prober=prober,
+            simulated=simulated,
+            real=[leg for leg in job.found.legs if leg.name in real],
+            signed_in=[leg for leg in job.found.legs if leg.name in of_identity],
+            direct={name: Address(port) for name, port in direct.items()},
+            reach=reach,
+        )
+        await checkup.make(keep, pairs=PAIRS, rounds=ROUNDS)
         await driver.check(keep)
         if any(probe.error for probe in probes):
             self._say("not healthy: the drill ends before its first phase")
@@ -209,9 +212,7 @@ class _Run:
         cast = Cast(planes, driver, prover, losses)
         await Timeline(job.plan, cast, self._phase_end, clock, self.emit).play(self._say)
         if not any(lost.is_set() for lost in losses):
-            await check_legs(prober, simulated, straight, reach.addresses, self.emit, pairs=1)
-            await check_entrances(prober, entrances, reach.addresses, reach.dress, self.emit, rounds=1)
-            await check_identity(prober, signed_in, straight, reach.addresses | reach.identity, self.emit, pairs=1)
+            await checkup.make(self.emit, pairs=1, rounds=1)
 
     async def _start_planes(
         self, stack: contextlib.AsyncExitStack, way: Way, direct: Mapping[str, int], secret: str, ground: Ground
