@@ -10,8 +10,6 @@ import asyncio
 import re
 import socket
 import ssl
-import struct
-import sys
 from functools import cache
 from typing import Any
 
@@ -27,11 +25,11 @@ from drills.ground import OUTSIDE, Ground
 from drills.lookup import Lookup
 from drills.marks import Mark, Reading, read_answer, read_unsigned
 from drills.providers.base import ProbeRequest
+from drills.proving import Proof, Proving
 from drills.trust import certificate_of, trusting
 from drills.wires import pool
 from faults.base import Lookups
-from faults.handshake import Certificate
-from faults.proof import Came, ProbeOutcome
+from faults.proof import Came
 
 _DETAIL_AT_MOST = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -274,81 +272,6 @@ class Prober:
         return sent.error or ("" if sent.status == status else f"status {sent.status}")
 
 
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a probe of a faulted leg. `port`: the local port of its connect; 0 when it was given up before."""
-
-    sent_s: float
-    done_s: float
-    port: int
-    outcome: ProbeOutcome
-
-
-class _Proving:
-    """What one probe of a faulted leg has seen so far. Its answer counts as whole until somebody has read it."""
-
-    def __init__(self, sent_s: float) -> None:
-        self.sent_s = sent_s
-        self.port = 0
-        self.looking = self.connected = self.shaking = self.written = False
-        self.came = Came.STOPPED
-        self.status: int | None = None
-        self.headers: tuple[tuple[str, str], ...] = ()
-        self.first_byte_s: float | None = None
-        self.body = b""
-        self.piece_size: float | None = None
-        self.certificate: Certificate | None = None
-        self.detail = ""
-        self.to_end = False
-        self.stream: Any = None
-
-    async def trace(self, name: str, info: Any) -> None:  # noqa: ANN401  what httpcore tells of a step is untyped
-        """Steps as httpx reports them: the TLS handshake begins, and where from; the request begins to go out; the
-        whole body is there, and the connection is not closed yet, so that its end can be waited for.
-        """
-        if name.endswith("connect_tcp.complete"):
-            self.port = _local_port(info, self.port)
-        elif name.endswith("start_tls.started"):
-            self.shaking = True
-        elif name.endswith("send_request_headers.started"):
-            self.written = True
-        elif name.endswith("receive_response_body.complete") and self.stream is not None:
-            self.piece_size = _piece_size(self.stream)
-            while self.to_end and await self.stream.read(65536):
-                pass
-
-    def proof(self, done_s: float) -> Proof:
-        """What it came to."""
-        outcome = ProbeOutcome(
-            came=self.came,
-            took_s=done_s - self.sent_s,
-            first_byte_s=None if self.first_byte_s is None else self.first_byte_s - self.sent_s,
-            status=self.status,
-            headers=self.headers,
-            body=self.body,
-            piece_size=self.piece_size,
-            certificate=self.certificate,
-            detail=self.detail,
-        )
-        return Proof(sent_s=self.sent_s, done_s=done_s, port=self.port, outcome=outcome)
-
-
-_BYTES_RECEIVED, _DATA_SEGMENTS = 128, 152
-"""Where `struct tcp_info` has tcpi_bytes_received (u64) and tcpi_data_segs_in (u32). Source: linux/tcp.h."""
-
-
-def _piece_size(stream: Any) -> float | None:  # noqa: ANN401  httpcore's stream, which has no public type
-    """Bytes per data segment that a connection received, as the kernel counts; None where it does not."""
-    sock = stream.get_extra_info("socket")
-    if sock is None or sys.platform != "linux":
-        return None
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    if len(info) < _DATA_SEGMENTS + 4:
-        return None
-    [size] = struct.unpack_from("=Q", info, _BYTES_RECEIVED)
-    [segments] = struct.unpack_from("=I", info, _DATA_SEGMENTS)
-    return size / segments if segments else None
-
-
 class FaultProber:
     """Sends probes to legs that may be broken, each on connections of its own, and says exactly what they met."""
 
@@ -373,7 +296,7 @@ class FaultProber:
         to_end: ask that the connection ends with the answer, and take the probe for done only then. name: look this up
         first, and go on only when it is the address's.
         """
-        seen = _Proving(self._clock.now_s())
+        seen = Proving(self._clock.now_s())
         seen.to_end = to_end
         try:
             async with asyncio.timeout(within_s):
@@ -396,7 +319,7 @@ class FaultProber:
             seen.detail = clean(f"{type(problem).__name__}: {problem}")
         return seen.proof(self._clock.now_s())
 
-    async def _resolve(self, seen: _Proving, to: Address, name: str) -> bool:
+    async def _resolve(self, seen: Proving, to: Address, name: str) -> bool:
         """Look a name up. False, and what came is known, when its address is not the one that it should be."""
         if self._ground.udp is None:
             raise RuntimeError("names are looked up in a private network only")
@@ -411,7 +334,7 @@ class FaultProber:
         seen.came, seen.detail = Came.UNRESOLVED, lookup.said.value
         return False
 
-    async def _connect(self, seen: _Proving, to: Address) -> None:
+    async def _connect(self, seen: Proving, to: Address) -> None:
         """Connect and close: a socket of ours, since its port tells its hanging connect from those of the gateway."""
         with socket.socket() if self._ground.tcp is None else await self._ground.tcp() as sock:
             sock.setblocking(False)
@@ -420,7 +343,7 @@ class FaultProber:
             await asyncio.get_running_loop().sock_connect(sock, (to.address, to.port))
         seen.connected = True
 
-    async def _exchange(self, seen: _Proving, to: Address, request: ProbeRequest) -> None:
+    async def _exchange(self, seen: Proving, to: Address, request: ProbeRequest) -> None:
         headers, extensions = _named(to)
         async with self._client.stream(
             request.method,
@@ -437,10 +360,3 @@ class FaultProber:
                     seen.first_byte_s = self._clock.now_s()
                 seen.body += data
         seen.came = Came.WHOLE if seen.status == 200 else Came.STATUS
-
-
-def _local_port(info: Any, otherwise: int) -> int:  # noqa: ANN401  httpcore's stream, which has no public type
-    """The local port of a connection that has just come about."""
-    stream = info.get("return_value")
-    address = stream.get_extra_info("client_addr") if stream is not None else None
-    return address[1] if address else otherwise

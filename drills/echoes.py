@@ -25,39 +25,38 @@ _LOAD, _LOAD_BYTE, _HEADER_LENGTH = 0x20, 0x30, 0xB1
 _LOAD_AT_X, _LOAD_BYTE_AT_X = 0x40, 0x50
 _AND, _IF_EQUAL, _RETURN = 0x54, 0x15, 0x06
 
+
+def _answers(protocol: Step, icmp: int, flags: Step, sequence: Step) -> tuple[Step, ...]:
+    """The rest of a filter, which lets only answers pass: how three fields are loaded, and the number of ICMP. Its last
+    step drops the packet.
+    """
+    return (
+        protocol,
+        (_IF_EQUAL, 2, 0, _TCP),
+        (_IF_EQUAL, 0, 8, icmp),
+        (_RETURN, 0, 0, strays.AT_MOST),
+        flags,
+        (_AND, 0, 0, _FLAGS),
+        (_IF_EQUAL, 3, 0, _SYN_ACK),
+        (_IF_EQUAL, 0, 3, _RST_ACK),
+        sequence,
+        (_IF_EQUAL, 0, 1, 0),
+        (_RETURN, 0, 0, strays.AT_MOST),
+        (_RETURN, 0, 0, 0),
+    )
+
+
 _FILTER_IP: tuple[Step, ...] = (
     (_LOAD, 0, 0, 12),  # the source
     (_AND, 0, 0, 0xFF00_0000),
     (_IF_EQUAL, 0, 12, 0x7F00_0000),
     (_HEADER_LENGTH, 0, 0, 0),
-    (_LOAD_BYTE, 0, 0, 9),  # the protocol
-    (_IF_EQUAL, 2, 0, _TCP),
-    (_IF_EQUAL, 0, 8, _ICMP),
-    (_RETURN, 0, 0, strays.AT_MOST),
-    (_LOAD_BYTE_AT_X, 0, 0, 13),  # the flags of TCP
-    (_AND, 0, 0, _FLAGS),
-    (_IF_EQUAL, 3, 0, _SYN_ACK),
-    (_IF_EQUAL, 0, 3, _RST_ACK),
-    (_LOAD_AT_X, 0, 0, 4),  # the sequence number
-    (_IF_EQUAL, 0, 1, 0),
-    (_RETURN, 0, 0, strays.AT_MOST),
-    (_RETURN, 0, 0, 0),
+    *_answers((_LOAD_BYTE, 0, 0, 9), _ICMP, (_LOAD_BYTE_AT_X, 0, 0, 13), (_LOAD_AT_X, 0, 0, 4)),
 )
 _FILTER_IPV6: tuple[Step, ...] = (
     (_LOAD, 0, 0, 20),  # the last quarter of the source: `read` looks at the rest
     (_IF_EQUAL, 0, 11, 1),
-    (_LOAD_BYTE, 0, 0, 6),  # the next header
-    (_IF_EQUAL, 2, 0, _TCP),
-    (_IF_EQUAL, 0, 8, _ICMPV6),
-    (_RETURN, 0, 0, strays.AT_MOST),
-    (_LOAD_BYTE, 0, 0, 53),  # the flags of TCP
-    (_AND, 0, 0, _FLAGS),
-    (_IF_EQUAL, 3, 0, _SYN_ACK),
-    (_IF_EQUAL, 0, 3, _RST_ACK),
-    (_LOAD, 0, 0, 44),  # the sequence number
-    (_IF_EQUAL, 0, 1, 0),
-    (_RETURN, 0, 0, strays.AT_MOST),
-    (_RETURN, 0, 0, 0),
+    *_answers((_LOAD_BYTE, 0, 0, 6), _ICMPV6, (_LOAD_BYTE, 0, 0, 53), (_LOAD, 0, 0, 44)),
 )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drills.ledger import FaultRecord, Ledger
+from drills.faultrecord import FaultRecord
+from drills.ledger import Ledger
 from drills.outage import client_outage
 from drills.outcomes import Outcome
 from drills.request import Request

@@ -6,15 +6,9 @@ kept and named, so that the ledger adds up or says where it does not.
 
 from __future__ import annotations
 
-import bisect
-import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import NamedTuple
-
-import msgspec
 
 from drills import inferred
 from drills.events import (
@@ -24,13 +18,11 @@ from drills.events import (
     ArrivalSent,
     AttemptDone,
     AttemptReceived,
-    AttemptResult,
     ConnectGone,
     ConnectHung,
     FaultCleared,
     FaultClearRequested,
     FaultEffective,
-    FaultPlan,
     FaultProof,
     FaultRequested,
     FaultSwitched,
@@ -48,68 +40,11 @@ from drills.events import (
     TimelineEnded,
     TimelineStarted,
 )
+from drills.faultrecord import FaultRecord, OnWindow, on_windows
+from drills.onthewire import OnTheWire
 from drills.outcomes import Outcome, outcome_of
 from drills.providers.base import Surface
 from drills.request import Attempt, Request
-from faults.base import Fault, Passage, kinds
-
-
-class OnWindow(NamedTuple):
-    """A time in which a fault was on without a break; one that does not flap has one.
-
-    It was being put on from `began_s`, on for everybody from `on_s` to `ends_s`, and off for everybody from `off_s`.
-    The last two are infinite where it was never seen to end.
-    """
-
-    began_s: float
-    on_s: float
-    ends_s: float
-    off_s: float
-
-
-@dataclass(frozen=True)
-class FaultRecord:
-    """What became of one fault of the plan. Times are None where it never came so far.
-
-    hung_connects, failed_lookups, handshakes: of the gateway, not of the drill's own probes, which are in `proofs`.
-    """
-
-    plan: FaultPlan
-    requested_s: float | None
-    effective: FaultEffective | None
-    clear_requested_s: float | None
-    cleared: FaultCleared | None
-    hung_connects: tuple[ConnectHung, ...]
-    proofs: tuple[FaultProof, ...] = ()
-    switched: tuple[FaultSwitched, ...] = ()
-    """Of a flapping fault that is switched as a whole: its edges in order."""
-    failed_lookups: tuple[LookupFailed, ...] = ()
-    handshakes: tuple[HandshakeMet, ...] = ()
-
-    @cached_property
-    def on_windows(self) -> tuple[OnWindow, ...]:
-        """When it was on, in order."""
-        return _on_windows(self.effective, self.switched, self.cleared)
-
-    @property
-    def traces_s(self) -> tuple[float, ...]:
-        """When tries were seen that came to no attempt: connects that hung, lookups that failed, handshakes."""
-        hung, lookups, handshakes = self.hung_connects, self.failed_lookups, self.handshakes
-        return (*(one.seen_s for one in hung), *(one.seen_s for one in lookups), *(one.seen_s for one in handshakes))
-
-    @property
-    def effective_s(self) -> float | None:
-        """From when every connection met it. One on the gateway itself counts from when it was told: whom it turned
-        away while it shut down, the fault turned away.
-        """
-        if self.effective is None:
-            return None
-        return self.effective.began_s if self.plan.plane == "process" else self.effective.at_s
-
-    @property
-    def cleared_s(self) -> float | None:
-        """From when no connection met it."""
-        return self.cleared.at_s if self.cleared else None
 
 
 @dataclass(frozen=True)
@@ -195,7 +130,7 @@ class _Raw:
 
     def on_windows(self, fault: str) -> tuple[OnWindow, ...]:
         """When a fault was on, in order."""
-        return _on_windows(self.effective.get(fault), self.switched[fault], self.cleared.get(fault))
+        return on_windows(self.effective.get(fault), self.switched[fault], self.cleared.get(fault))
 
 
 def _sort(events: Iterable[AnyEvent]) -> _Raw:  # noqa: C901, PLR0912, PLR0915  one flat table of event kinds
@@ -261,11 +196,11 @@ def build(header: RunStarted, events: Sequence[AnyEvent]) -> Ledger:
     """Join a history."""
     raw = _sort(events)
     by_id: dict[str, list[Attempt]] = defaultdict(list)
-    wires = [_Wire(plan, raw.on_windows(plan.id)) for plan in header.faults if plan.plane == "toxi"]
-    carried = _Carried(raw) if wires else None
+    wired = ((plan, raw.on_windows(plan.id)) for plan in header.faults if plan.plane == "toxi")
+    wire = OnTheWire(wired, raw.received, raw.finished)
     for number, seen in sorted(raw.received.items()):
         done = raw.finished.get(number)
-        by_id[seen.id].append(Attempt(seen, done, tuple(_on_the_wire(wires, carried, seen, done))))
+        by_id[seen.id].append(Attempt(seen, done, tuple(wire.met_by(seen, done))))
     calls = [attempt for attempt in by_id.get("", ()) if header.inferred and inferred.is_call(attempt.seen)]
     own = _inferred(header, raw, calls)
     requests = [*own.requests] if header.inferred else _requests(raw, by_id)
@@ -360,82 +295,6 @@ def _flagged(requests: Iterable[Request], limit_s: float | None, token_limit_s: 
         late_token = token_limit_s is not None and token_s is not None and token_s > token_limit_s
         slow = request.ok and (late or late_token)
         yield replace(request, slow=True) if slow else request
-
-
-class _Wire:
-    """A fault of the wire, and when it was on."""
-
-    def __init__(self, plan: FaultPlan, windows: Sequence[OnWindow]) -> None:
-        self.plan = plan
-        self.windows = windows
-
-    @cached_property
-    def fault(self) -> Fault:
-        """What it is."""
-        return msgspec.convert(self.plan.settings, kinds()[self.plan.kind])
-
-
-class _Carried:
-    """What each connection got from the leg's side, attempt by attempt."""
-
-    def __init__(self, raw: _Raw) -> None:
-        self._by_connection: dict[int, list[tuple[float, float, int]]] = defaultdict(list)
-        for number, done in raw.finished.items():
-            if done.connection is not None and done.sent is not None and number in raw.received:
-                got = (raw.received[number].received_s, done.done_s, done.sent)
-                self._by_connection[done.connection].append(got)
-
-    def since(self, on_s: float, done: AttemptDone) -> int:
-        """Bytes of the attempts on a connection that began after a time, up to the end of this one."""
-        got = self._by_connection.get(done.connection or 0, ())
-        return sum(sent for received_s, done_s, sent in got if received_s >= on_s and done_s <= done.done_s)
-
-
-def _on_the_wire(
-    wires: Iterable[_Wire], carried: _Carried | None, seen: AttemptReceived, done: AttemptDone | None
-) -> Iterable[str]:
-    """Faults at the leg during an attempt that it met; one that was put on while it was answered whole may have missed
-    it. Of an attempt whose end was not told, and of those of histories that do not tell what went over the line, it is
-    assumed that they met it.
-    """
-    whole = done is not None and done.result is AttemptResult.ANSWERED
-    ends_s = math.inf if done is None else done.done_s
-    for wire in wires:
-        if seen.leg not in wire.plan.legs:
-            continue
-        next_one = bisect.bisect_right(wire.windows, seen.received_s, key=lambda window: window.ends_s)
-        if next_one == len(wire.windows):
-            continue
-        first = wire.windows[next_one]
-        if ends_s < (first.on_s if whole else first.began_s):
-            continue
-        if done is None or done.sent is None or carried is None or _met(wire.fault, first, done, carried):
-            yield wire.plan.id
-
-
-def _met(fault: Fault, on: OnWindow, done: AttemptDone, carried: _Carried) -> bool:
-    closed = bool(done.closes) and on.on_s <= done.done_s < on.ends_s
-    passage = Passage(sent=done.sent or 0, carried=carried.since(on.on_s, done), closed=closed)
-    return fault.meets(passage)
-
-
-def _on_windows(
-    effective: FaultEffective | None, switched: Iterable[FaultSwitched], cleared: FaultCleared | None
-) -> tuple[OnWindow, ...]:
-    """When a fault was on: from its beginning and each time that it went on again, to the next edge."""
-    if effective is None:
-        return ()
-    end = (math.inf, math.inf) if cleared is None else (cleared.began_s, cleared.at_s)
-    edges = sorted(switched, key=lambda edge: edge.at_s)
-    on: tuple[float, float] | None = (effective.began_s, effective.at_s)
-    found = []
-    for edge in edges:
-        if edge.on:
-            on = (edge.began_s, edge.at_s)
-        elif on is not None:
-            found.append(OnWindow(*on, edge.began_s, edge.at_s))
-            on = None
-    return (*found, OnWindow(*on, *end)) if on is not None else tuple(found)
 
 
 def _faults(header: RunStarted, raw: _Raw) -> Iterable[FaultRecord]:

@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from drills import failback, switchover
 from drills.events import THE_GATEWAY, FaultProof, Via, When
-from drills.ledger import FaultRecord, Ledger, OnWindow
+from drills.faultrecord import FaultRecord, OnWindow
+from drills.ledger import Ledger
 from drills.outage import Answered, client_outage
 from drills.outcomes import Outcome
 from drills.request import Request

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from drills import providers
-from drills.address import Address, Dress
+from drills.address import Address, Dress, Reach
 from drills.chat import read_whole
 from drills.client import Callers, Prober, Sent, clean
 from drills.clock import Clock
@@ -32,61 +33,51 @@ def new_mark() -> Mark:
     return Mark(secrets.token_hex(8))
 
 
-async def check_legs(
-    prober: Prober,
-    legs: Sequence[Leg],
-    direct: Mapping[str, Address],
-    plane: Mapping[str, Address],
-    emit: Emit,
-    *,
-    pairs: int,
-) -> None:
-    """Probe every leg, alternating between straight to it and through the plane, whole and streamed.
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """The legs of a run, each asked whether it is well.
 
-    `direct` and `plane` say where each leg listens. Legs are probed side by side, each one request at a time.
+    simulated: legs that are asked straight and through the plane. real: legs that no simulated provider answers.
+    signed_in: legs whose identity service is asked as well. direct: where each leg itself listens. reach: where it
+    listens at the plane.
     """
 
-    async def one_leg(leg: Leg) -> None:
+    prober: Prober
+    simulated: Sequence[Leg]
+    real: Sequence[Leg]
+    signed_in: Sequence[Leg]
+    direct: Mapping[str, Address]
+    reach: Reach
+
+    async def make(self, emit: Emit, *, pairs: int, rounds: int) -> None:
+        """Probe all of them, kind after kind; legs of a kind side by side, each one request at a time, but real ones
+        one after the other. `pairs`, `rounds`: how often a simulated leg or an identity service, and a real leg.
+        """
+        await asyncio.gather(*(self._simulated(leg, emit, pairs) for leg in self.simulated))
+        for leg in self.real:
+            await self._real(leg, emit, rounds)
+        await asyncio.gather(*(self._identity(leg, emit, pairs) for leg in self.signed_in))
+
+    async def _simulated(self, leg: Leg, emit: Emit, pairs: int) -> None:
+        """Alternating between straight to it and through the plane, whole and streamed."""
+        direct, plane = self.direct[leg.name], self.reach.addresses[leg.name]
         for _ in range(pairs):
             for stream in (False, True):
-                emit(await _probe(prober, leg, Via.DIRECT, direct[leg.name], stream))
-                emit(await _probe(prober, leg, Via.PLANE, plane[leg.name], stream))
+                emit(await _probe(self.prober, leg, Via.DIRECT, direct, stream))
+                emit(await _probe(self.prober, leg, Via.PLANE, plane, stream))
 
-    await asyncio.gather(*(one_leg(leg) for leg in legs))
-
-
-async def check_entrances(
-    prober: Prober,
-    legs: Sequence[Leg],
-    plane: Mapping[str, Address],
-    dress: Mapping[str, Dress],
-    emit: Emit,
-    *,
-    rounds: int,
-) -> None:
-    """Probe legs that no simulated provider answers, through the plane only: each request may cost money."""
-    for leg in legs:
+    async def _real(self, leg: Leg, emit: Emit, rounds: int) -> None:
+        """Through the plane only: each request may cost money."""
+        plane, dress = self.reach.addresses[leg.name], self.reach.dress[leg.name]
         for number in range(2 * rounds):
-            emit(await _probe(prober, leg, Via.PLANE, plane[leg.name], number % 2 == 1, dress[leg.name]))
+            emit(await _probe(self.prober, leg, Via.PLANE, plane, number % 2 == 1, dress))
 
-
-async def check_identity(
-    prober: Prober,
-    legs: Sequence[Leg],
-    direct: Mapping[str, Address],
-    plane: Mapping[str, Address],
-    emit: Emit,
-    *,
-    pairs: int,
-) -> None:
-    """Ask the identity service of each of these legs for a token, as `check_legs` asks the models."""
-
-    async def one_leg(leg: Leg) -> None:
+    async def _identity(self, leg: Leg, emit: Emit, pairs: int) -> None:
+        """For a token, as a simulated leg is asked for an answer."""
+        plane = self.reach.identity.get(leg.name) or self.reach.addresses[leg.name]
         for _ in range(pairs):
-            emit(await _probe_identity(prober, leg, Via.DIRECT, direct[leg.name]))
-            emit(await _probe_identity(prober, leg, Via.PLANE, plane[leg.name]))
-
-    await asyncio.gather(*(one_leg(leg) for leg in legs))
+            emit(await _probe_identity(self.prober, leg, Via.DIRECT, self.direct[leg.name]))
+            emit(await _probe_identity(self.prober, leg, Via.PLANE, plane))
 
 
 async def _probe(prober: Prober, leg: Leg, via: Via, to: Address, stream: bool, dress: Dress | None = None) -> Probe:

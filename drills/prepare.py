@@ -15,6 +15,7 @@ from drills import gateways, providers, routing, tested, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
 from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready
+from drills.job import Job
 from drills.people import with_flags
 from drills.plan import Plan, make
 from drills.planeurls import plane_urls
@@ -22,9 +23,9 @@ from drills.ports import check_port
 from drills.problems import UsageProblem
 from drills.routes import Route
 from drills.routing.base import Planned, RouteKind
-from drills.run import Job
-from drills.scenario import Scenario, load, shipped
+from drills.scenario import Scenario
 from drills.schema import summary
+from drills.shelf import load, shipped
 from drills.targets import resolve
 from faults.base import kinds
 from reports.base import formats, quarter_formats

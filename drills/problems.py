@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 EXIT_USAGE = 2
+EXIT_INVALID = 3
+"""There is no verdict on the gateway, and the usage was right."""
 
 
 @dataclass(frozen=True, order=True)

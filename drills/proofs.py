@@ -22,11 +22,12 @@ from drills import providers
 from drills.address import Reach
 from drills.answersize import PROBE_SHARE, extent, words_of_probe
 from drills.chat import read_whole
-from drills.client import FaultProber, Proof
+from drills.client import FaultProber
 from drills.clock import Clock
 from drills.events import THE_GATEWAY, FaultPlan, FaultProof, Probe, Via, When
 from drills.legs import Leg
 from drills.marks import DEFAULT_WORDS, Mark, Shape, read_answer, read_unsigned
+from drills.proving import Proof
 from faults.base import Fault, Lookups, kinds
 from faults.beside import Beside, added_s, judge
 from faults.proof import Came, Extent, ProbeOutcome

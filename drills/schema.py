@@ -1,7 +1,7 @@
 """JSON schema of a scenario file, for editors: made from the same classes that read the file.
 
 An editor that knows it completes keys, shows what they mean, and marks typos while they are written. The tool itself
-does not use it: `drills.scenario.parse` knows more (units, bounds of quantities, legs).
+does not use it: `drills.scenariofile.parse` knows more (units, bounds of quantities, legs).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from drills.binding import Field, Shape, fields_of, shape_of, wants, written
 from drills.faultentry import WrittenFault, catalogue
 from drills.legs import ROLES, SELECTOR_KEYS, Selector
-from drills.scenario import WrittenScenario
+from drills.scenariofile import WrittenScenario
 from drills.units import EXAMPLES
 from faults.shapes import Flapping
 from faults.shapes import Shape as FaultShape

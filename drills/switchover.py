@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from drills.events import FaultEffective
-from drills.ledger import FaultRecord, Ledger
+from drills.faultrecord import FaultRecord
+from drills.ledger import Ledger
 from drills.outage import Asked, client_outage, ended
 from drills.outcomes import Outcome
 from drills.request import Request

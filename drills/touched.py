@@ -9,7 +9,8 @@ import bisect
 import math
 
 from drills import switchover
-from drills.ledger import FaultRecord, Ledger
+from drills.faultrecord import FaultRecord
+from drills.ledger import Ledger
 from drills.request import Attempt, Request
 from faults.base import Connections, Lookups
 from faults.proof import CLEARLY_LATE_S

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from drills.events import AttemptResult
-from drills.ledger import FaultRecord, Ledger
+from drills.faultrecord import FaultRecord
+from drills.ledger import Ledger
 from drills.measure import percentile
 from drills.outcomes import Outcome
 from drills.request import Request

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +24,22 @@ from drills.signing import Signer
 SCENARIO = b"name: story\n"
 BY_US: dict[str, object] = {"tool_version": __version__, "environment": {BUILD: build()}}
 """In the head of a history: made by this version and this build of the tool."""
+
+
+def start_writer(code: str, root: Path, who: str, count: int) -> subprocess.Popen[str]:
+    """A process that makes runs in a folder: Python code with `{here!r}` for where the tests are."""
+    words = [sys.executable, "-c", code.format(here=str(Path(__file__).parent)), str(root), who, str(count)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def kill_later(writer: subprocess.Popen[str], after_s: float) -> None:
+    """SIGKILL for a writer, so long after it is ready."""
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    time.sleep(after_s)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait(10)
+    writer.stdout.close()
 
 
 def write_run(folder: Path, events: Sequence[AnyEvent], *, judged: bool = True, **head: object) -> Path:

@@ -269,6 +269,16 @@ def bench(
         simulator.close()
 
 
+@contextmanager
+def undisturbed(rig: Bench) -> Iterator[PlaneProcess]:
+    """The plane of a test, which leaves no fault on it and gives it no trouble."""
+    before = len(rig.plane.troubles)
+    yield rig.plane
+    on = {event.fault for event in rig.plane.all(FaultEffective)}
+    assert on == {event.fault for event in rig.plane.all(FaultCleared)}
+    assert rig.plane.troubles[before:] == []
+
+
 @dataclass
 class Streamed:
     """What came of a streamed answer, while it comes."""

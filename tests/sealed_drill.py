@@ -12,13 +12,14 @@ from pathlib import Path
 from drills import routing
 from drills.files import finish
 from drills.gateways.base import Discovery, Launch, Progress
+from drills.job import Job
 from drills.legs import Leg
 from drills.plan import make
 from drills.problems import UsageProblem
 from drills.result import Result
 from drills.routing.base import Planned
-from drills.run import Job, run
-from drills.scenario import load
+from drills.run import run
+from drills.shelf import load
 from drills.targets import resolve
 from drills.toxiproxy_install import prepare
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drills.problems import UsageProblem
-from drills.scenario import parse
+from drills.scenariofile import parse
 from drills.yamlsource import read_text
 from faults.base import kinds
 

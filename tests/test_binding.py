@@ -13,7 +13,8 @@ import pytest
 
 from drills.binding import Key, bind, fields_of, shape_of
 from drills.problems import Place, Problem, UsageProblem
-from drills.scenario import load, parse
+from drills.scenariofile import parse
+from drills.shelf import load
 from drills.units import Seconds
 from drills.yamlsource import ListNode, MappingNode, Node, ScalarNode, boolean, is_null, number, tree
 from faults.base import kinds

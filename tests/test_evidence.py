@@ -7,16 +7,13 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from drilling import drill
-from folders import BY_US, sealed_run, story_run, write_run
+from folders import BY_US, kill_later, sealed_run, start_writer, story_run, write_run
 from hostile import ATTACKS, told
 
 from drills import __version__, canonical, chain, sealing
@@ -34,7 +31,6 @@ from drills.sealing import record, seal, sign
 from drills.signing import signer, verifier
 from drills.verify import Place, Verification, as_json, as_text, verify
 
-HERE = Path(__file__).parent
 RUN = "20260101T000000Z-story-told"
 NEXT = "20260102T000000Z-story-told"
 FILES = ("gateway.log", "history.jsonl", "junit.xml", "report.html", "report.md", "result.json", "scenario.yaml")
@@ -555,14 +551,9 @@ for folder in folders:
 """
 
 
-def _writer(root: Path, who: str, count: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", WRITER.format(here=str(HERE)), str(root), who, str(count)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-
-
 def test_runs_that_end_at_once_make_one_chain(tmp_path: Path) -> None:
     """Three writers, five runs each: every run has its own line, and no two point at the same one before."""
-    writers = [_writer(tmp_path, who, 5) for who in ("one", "two", "three")]
+    writers = [start_writer(WRITER, tmp_path, who, 5) for who in ("one", "two", "three")]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     for writer in writers:
         writer.stdout.close()  # type: ignore[union-attr]
@@ -587,13 +578,8 @@ def test_a_writer_that_is_killed_leaves_nothing_unexplained(tmp_path: Path) -> N
     """SIGKILL at moments of chance: what is sealed is verified, the rest is unsealed, and the chain goes on."""
     seen = set()
     for number in range(3):
-        writer = _writer(tmp_path, f"killed-{number}", 12)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(0.004 + 0.013 * number)
-        writer.send_signal(signal.SIGKILL)
-        writer.wait(10)
-        writer.stdout.close()
+        writer = start_writer(WRITER, tmp_path, f"killed-{number}", 12)
+        kill_later(writer, 0.004 + 0.013 * number)
         found = verify([tmp_path])
         assert named(found) == set(), as_text(found)
         seen |= set(states(found).values())

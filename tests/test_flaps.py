@@ -18,7 +18,8 @@ from drills.events import (
     FaultCleared,
     FaultSwitched,
 )
-from drills.ledger import OnWindow, build
+from drills.faultrecord import OnWindow
+from drills.ledger import build
 from drills.legs import Leg
 from drills.plan import make
 from drills.verdict import judge, judged

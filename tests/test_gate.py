@@ -23,7 +23,7 @@ from drills.gate.runs import Setting, Subject
 from drills.gateways.litellm import LiteLLM
 from drills.problems import UsageProblem
 from drills.result import Result
-from drills.scenario import load
+from drills.shelf import load
 from drills.verdict import judge
 from reports import gate as report
 

@@ -11,7 +11,7 @@ from drills.gate.touching import concerns, ordered
 from drills.gateways.changes import Aspect, Change, TellsChanges, chain_changes, into_the_same_cloud
 from drills.gateways.litellm import GATEWAY
 from drills.legs import Leg
-from drills.scenario import load, shipped
+from drills.shelf import load, shipped
 
 BASE = """\
 model_list:

@@ -13,7 +13,12 @@ import reports
 
 RUNNER = {
     "drills.run",
+    "drills.timeline",
+    "drills.undertest",
     "drills.cli",
+    "drills.arguments",
+    "drills.commands",
+    "drills.printing",
     "drills.load",
     "drills.client",
     "drills.network",
@@ -24,6 +29,7 @@ RUNNER = {
     "drills.installing",
     "drills.preflight",
     "drills.proofs",
+    "drills.proving",
     "drills.prepare",
     "drills.children",
     "drills.screen",
@@ -50,8 +56,21 @@ PURE_OF_GATE = ("compare", "trials", "agenda", "touching", "words", "result")
 IO = {"asyncio", "socket", "subprocess", "time", "threading", "httpx", "aiohttp"}
 PURE = (
     *("marks", "touched", "legs", "plan", "outcomes", "ledger", "request", "inferred", "switchover", "failback"),
-    *("outage", "measure", "verdict", "result", "planeurls", "unmarked"),
-    *("people", "events", "chat", "problems", "units", "scenario", "targets", "binding", "until", "address", "routes"),
+    *("faultrecord", "onthewire", "outage", "measure", "verdict", "result", "planeurls", "unmarked"),
+    *(
+        "people",
+        "events",
+        "chat",
+        "problems",
+        "units",
+        "scenario",
+        "scenariofile",
+        "targets",
+        "binding",
+        "until",
+        "address",
+        "routes",
+    ),
 )
 
 

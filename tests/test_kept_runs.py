@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
-import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +13,7 @@ from pathlib import Path
 import pytest
 from calibration.story import history
 from drilling import drill
-from folders import story_run, write_run
+from folders import kill_later, start_writer, story_run, write_run
 from hostile import ATTACKS, told
 
 from drills import importing
@@ -29,7 +25,6 @@ from drills.problems import UsageProblem
 from drills.result import decode
 from drills.retention import Rule, may_go, parse, remove
 
-HERE = Path(__file__).parent
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -176,14 +171,9 @@ for number in range(count):
 """
 
 
-def _writer(root: Path, who: str, count: int) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", WRITER.format(here=str(HERE)), str(root), who, str(count)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-
-
 def test_drills_that_end_at_once_lose_nothing(tmp_path: Path) -> None:
     """Three of them, five runs each: the index holds all fifteen without being asked for a list."""
-    writers = [_writer(tmp_path, who, 5) for who in ("one", "two", "three")]
+    writers = [start_writer(WRITER, tmp_path, who, 5) for who in ("one", "two", "three")]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     for writer in writers:
         writer.stdout.close()  # type: ignore[union-attr]
@@ -193,13 +183,8 @@ def test_drills_that_end_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_a_drill_that_is_killed_while_it_writes_leaves_a_good_index(tmp_path: Path) -> None:
     """SIGKILL at moments of chance, three times; then everything that is whole is listed."""
     for number in range(3):
-        writer = _writer(tmp_path, f"killed-{number}", 1000)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(0.1 + 0.07 * number)
-        writer.send_signal(signal.SIGKILL)
-        writer.wait(10)
-        writer.stdout.close()
+        writer = start_writer(WRITER, tmp_path, f"killed-{number}", 1000)
+        kill_later(writer, 0.1 + 0.07 * number)
         whole = {folder.name for folder in tmp_path.glob("2026*") if (folder / "result.json").is_file()}
         assert {run.name for run in runs(tmp_path) if run.verdict == "fail"} == whole
         assert {name for name, verdict in in_sql(tmp_path) if verdict == "fail"} == whole

@@ -16,7 +16,8 @@ from drills.problems import UsageProblem
 from drills.quarter import assemble
 from drills.quarter.register import Register
 from drills.result import decode, encode
-from drills.scenario import load, parse
+from drills.scenariofile import parse
+from drills.shelf import load
 from drills.verdict import judged
 from reports import html, markdown, quarter_md
 

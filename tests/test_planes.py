@@ -18,7 +18,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from plane_harness import MODEL, SETTLE_S, Bench, Caller, PlaneProcess, Streamed, Upstream, bench, mark, measured, until
+from plane_harness import (
+    MODEL,
+    SETTLE_S,
+    Bench,
+    Caller,
+    PlaneProcess,
+    Streamed,
+    Upstream,
+    bench,
+    mark,
+    measured,
+    undisturbed,
+    until,
+)
 
 from drills import providers
 from drills.clock import Clock
@@ -75,11 +88,8 @@ def rig(counted: Upstream) -> Iterator[Bench]:
 @pytest.fixture
 def plane(rig: Bench) -> Iterator[PlaneProcess]:
     """The plane, with no fault on before the test and none after it."""
-    before = len(rig.plane.troubles)
-    yield rig.plane
-    on = {event.fault for event in rig.plane.all(FaultEffective)}
-    assert on == {event.fault for event in rig.plane.all(FaultCleared)}
-    assert rig.plane.troubles[before:] == []
+    with undisturbed(rig) as found:
+        yield found
 
 
 def works_at_once(rig: Bench, leg: str) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from plane_harness import SETTLE_S, Bench, Caller, PlaneProcess, bench, host_of, mark, measured, until
+from plane_harness import SETTLE_S, Bench, Caller, PlaneProcess, bench, host_of, mark, measured, undisturbed, until
 
 from drills.authority import Authority
-from drills.events import AttemptResult, FaultCleared, FaultEffective
+from drills.events import AttemptResult
 from drills.marks import Shape, read_answer
 
 pytestmark = [pytest.mark.clock, pytest.mark.skipif(sys.platform != "linux", reason="blackhole needs Linux")]
@@ -36,10 +36,8 @@ def rig() -> Iterator[Bench]:
 @pytest.fixture
 def plane(rig: Bench) -> Iterator[PlaneProcess]:
     """The plane, with no fault on before the test and none after it."""
-    yield rig.plane
-    on = {event.fault for event in rig.plane.all(FaultEffective)}
-    assert on == {event.fault for event in rig.plane.all(FaultCleared)}
-    assert rig.plane.troubles == []
+    with undisturbed(rig) as found:
+        yield found
 
 
 class ByHand:

@@ -16,7 +16,9 @@ from drills.binding import fields_of, shape_of
 from drills.gateways import front
 from drills.legs import Leg
 from drills.problems import Place, UsageProblem
-from drills.scenario import AtMost, Load, Lost, ProviderTiming, Scenario, Within, find, load, parse, shipped
+from drills.scenario import AtMost, Load, Lost, ProviderTiming, Scenario, Within
+from drills.scenariofile import parse
+from drills.shelf import find, load, shipped
 from drills.targets import resolve
 from drills.yamlsource import (
     MAX_BYTES,
@@ -404,14 +406,14 @@ class TestFinding:
     def test_a_directory_called_scenarios_is_not_the_package(self, tmp_path: Path) -> None:
         """Even where Python looks for packages in the current directory first."""
         (tmp_path / "scenarios").mkdir()
-        code = "from drills import scenario; print(*scenario.shipped())"
+        code = "from drills import shelf; print(*shelf.shipped())"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.split() == shipped()
 
     def test_lazy(self) -> None:
         """Reading a scenario loads none of the heavy libraries."""
         heavy = "{'mitmproxy', 'pandas', 'aiohttp', 'httpx', 'rich'}"
-        load_it = "from drills import scenario, targets; scenario.load('cloud-outage')"
+        load_it = "from drills import shelf, targets; shelf.load('cloud-outage')"
         code = f"import sys; {load_it}; print({heavy} & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "set()\n"

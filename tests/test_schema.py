@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from drills.scenario import load, shipped
 from drills.schema import descriptions, scenario_schema, summary
+from drills.shelf import load, shipped
 from drills.units import EXAMPLES, PARSERS
 from drills.yamlsource import ListNode, MappingNode, Node, number, tree
 from faults.base import kinds

@@ -21,7 +21,7 @@ from drills.legs import Leg
 from drills.result import Result, Verdict
 from drills.routing.base import Planned
 from drills.routing.sealed import placed
-from drills.scenario import load
+from drills.shelf import load
 from drills.targets import resolve
 
 pytestmark = [pytest.mark.clock, pytest.mark.timeout(120)]

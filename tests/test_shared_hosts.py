@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from plane_harness import SETTLE_S, Bench, PlaneProcess, bench, host_of, mark, until
+from plane_harness import SETTLE_S, Bench, PlaneProcess, bench, host_of, mark, undisturbed, until
 
 from drills import providers
 from drills.authority import Authority
-from drills.events import AttemptResult, ConnectHung, FaultCleared, FaultEffective, HandshakeMet
+from drills.events import AttemptResult, ConnectHung, HandshakeMet
 from drills.marks import Mark, Shape, read_answer
 from faults.planes.control import PlaneLeg
 from faults.planes.places import Asked, told_apart
@@ -65,9 +65,8 @@ def rig() -> Iterator[Bench]:
 @pytest.fixture
 def plane(rig: Bench) -> Iterator[PlaneProcess]:
     """The plane, with no fault on before the test and none after it."""
-    yield rig.plane
-    on = {event.fault for event in rig.plane.all(FaultEffective)}
-    assert on == {event.fault for event in rig.plane.all(FaultCleared)}
+    with undisturbed(rig) as found:
+        yield found
 
 
 To = Callable[..., "Client"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from plane_harness import SETTLE_S, Bench, Caller, PlaneProcess, bench, host_of, mark, until
+from plane_harness import SETTLE_S, Bench, Caller, PlaneProcess, bench, host_of, mark, undisturbed, until
 from sdk_env import sdk_python
 from test_relay import relaying
 from test_sdks import ask
@@ -23,10 +23,11 @@ from test_sdks import ask
 from drills import providers
 from drills.address import Address
 from drills.authority import Authority
-from drills.client import FaultProber, Proof
+from drills.client import FaultProber
 from drills.clock import Clock
-from drills.events import AttemptResult, FaultCleared, FaultEffective, FaultSwitched, HandshakeMet
+from drills.events import AttemptResult, FaultSwitched, HandshakeMet
 from drills.marks import Shape
+from drills.proving import Proof
 from drills.routing.surroundings import proxied, together, trust
 from faults.base import Fault, kinds
 from faults.handshake import USUAL_HANDSHAKE, Certificate, Handshake
@@ -157,9 +158,8 @@ def rig() -> Iterator[Bench]:
 @pytest.fixture
 def plane(rig: Bench) -> Iterator[PlaneProcess]:
     """The plane, with no fault on before the test and none after it."""
-    yield rig.plane
-    on = {event.fault for event in rig.plane.all(FaultEffective)}
-    assert on == {event.fault for event in rig.plane.all(FaultCleared)}
+    with undisturbed(rig) as found:
+        yield found
 
 
 @pytest.mark.parametrize("fault", SEEN, ids=str)

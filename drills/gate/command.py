@@ -29,7 +29,8 @@ from drills.gate.touching import concerns
 from drills.gate.trials import EXIT_CODES, Case, Judged, Outcome, Side, Trial, judge, trial_of
 from drills.gateways import running
 from drills.problems import EXIT_USAGE, Place, Problem, UsageProblem
-from drills.scenario import FAST, Scenario, load, shipped
+from drills.scenario import Scenario
+from drills.shelf import FAST, load, shipped
 from drills.units import parse_seconds
 
 AROUND_S = 14.0

@@ -6,12 +6,12 @@ which is valid JSON by then, finds where each key and each value begins.
 
 from __future__ import annotations
 
-import bisect
 import json
 import re
 from collections.abc import Callable
 
 from drills.gateways.items import Item
+from drills.gateways.places import decoded, places
 from drills.problems import Place, Problem, UsageProblem
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -23,17 +23,8 @@ def parse(source: bytes, name: str) -> Item:
     """The document's object. Raises `UsageProblem` with the place of what is not valid, and of a key that one object
     has twice.
     """
-    try:
-        text = source.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = source[: error.start].count(b"\n") + 1
-        raise UsageProblem(Problem("not valid JSON: the file is not UTF-8", Place(name, line, 1))) from None
-    lines = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def place(offset: int) -> Place:
-        line = bisect.bisect_right(lines, offset)
-        return Place(name, line, offset - lines[line - 1] + 1)
-
+    text = decoded(source, name, "JSON", "utf-8-sig")
+    place = places(text, name)
     try:
         json.loads(text)
         scan = _Scan(text, place)

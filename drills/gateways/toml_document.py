@@ -6,12 +6,12 @@ which is valid TOML by then, finds where each key and each value begins. Source 
 
 from __future__ import annotations
 
-import bisect
 import re
 import tomllib
 from collections.abc import Callable
 
 from drills.gateways.items import Item
+from drills.gateways.places import decoded, places
 from drills.problems import Place, Problem, UsageProblem
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -31,17 +31,8 @@ Path = tuple[str | int, ...]
 
 def parse(source: bytes, name: str) -> Item:
     """The document's root table. Raises `UsageProblem` with the place of what is not valid."""
-    try:
-        text = source.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = source[: error.start].count(b"\n") + 1
-        raise UsageProblem(Problem("not valid TOML: the file is not UTF-8", Place(name, line, 1))) from None
-    lines = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def place(offset: int) -> Place:
-        line = bisect.bisect_right(lines, offset)
-        return Place(name, line, offset - lines[line - 1] + 1)
-
+    text = decoded(source, name, "TOML")
+    place = places(text, name)
     try:
         values = tomllib.loads(text)
         scan = _Scan(text)
