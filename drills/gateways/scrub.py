@@ -22,7 +22,8 @@ _LOOKS_SECRET = re.compile(
 )
 _ENV_SECRET = re.compile(r"auth|pwd|passphrase", re.IGNORECASE)
 _IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
-_URL_PARTS = re.compile(r"(://)(?:[^\s?#]*@)?([^\s?#]*)([?#]\S*)?")
+_URL_PARTS = re.compile(r"(://)(?:[^\s?#]*@)?([^\s?#]*)([?#](?!…)\S*)?")
+_QUERY = re.compile(r"[?#][\w.%-]+=\S*")
 
 
 def scrub(value: object, key: str = "", reference: str | None = None) -> object:
@@ -57,5 +58,7 @@ def secrets_in(env: Mapping[str, str], arguments: Iterable[str] = ()) -> tuple[s
 
 
 def without_url_secrets(text: str) -> str:
-    """The text with only scheme, host and path of every URL in it: user info, query and fragment may hold a secret."""
-    return _URL_PARTS.sub(lambda url: f"{url[1]}{url[2]}{'?…' if url[3] else ''}", text)
+    """The text with only scheme, host and path of every URL in it: user info, query and fragment may hold a secret.
+    So may a query behind a host without its scheme.
+    """
+    return _QUERY.sub("?…", _URL_PARTS.sub(lambda url: f"{url[1]}{url[2]}{'?…' if url[3] else ''}", text))
