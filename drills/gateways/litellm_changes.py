@@ -87,7 +87,7 @@ def _chains(before: Config, now: Config) -> Iterator[Change]:
         what = f"the fallbacks of every model are now {', '.join(_names(new)) or 'none'}"
         yield Change(Aspect.FALLBACK, what, new[0].place if new else _fallbacks_place(now))
     settings, others = _own_settings(before), _own_settings(now)
-    for key in settings.keys() & others.keys():
+    for key in (key for key in others if key in settings):
         of = f" of the fallback {key[0]} -> {key[1]}"
         yield from scalars(below(settings[key], {"model"}), below(others[key], {"model"}), of, others[key].place)
 
