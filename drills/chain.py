@@ -127,6 +127,8 @@ class _Reader:
         self._findings: list[Finding] = []
         self._odd: list[tuple[int, bytes, str]] = []
         self._sealed: set[str] = set()
+        self._last: dict[str, str] = {}
+        self._pruned: dict[str, str] = {}
 
     def take(self, number: int, piece: bytes) -> None:
         wrong = damage(piece)
@@ -168,8 +170,13 @@ class _Reader:
             self._add(f"line {number}", f"seals {line.subject} a second time")
         if line.kind is Kind.SEALED:
             self._sealed.add(line.subject)
+            if self._pruned.get(line.subject, line.sha256) != line.sha256:
+                what = f"seals {line.subject} again, with another manifest than before it was removed"
+                self._findings.append(note(CHAIN_FILE, f"line {number}: {what}"))
+            self._last[line.subject] = line.sha256
         elif line.kind is Kind.PRUNED:
             self._sealed.discard(line.subject)
+            self._pruned[line.subject] = self._last.get(line.subject, "")
 
     def _unexplained(self) -> bytes:
         return b"".join(piece for _, piece, _ in self._odd)

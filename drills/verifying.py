@@ -61,7 +61,7 @@ def run(folder: Path, chain: Chain, key: Verifier | None, covered: int) -> Item:
     path, said = _manifest_file(folder, link)
     if path is None:
         if link is None:
-            return Item(name=name, kind="run", state=State.UNSEALED, findings=said, told=_why_unsealed(folder, chain))
+            return _unsealed(folder, name, said, chain)
         recomputed = of_run.recompute(folder)
         return item(name, "run", (*said, *recomputed.findings), recomputed.told)
     data = path.read_bytes()
@@ -78,6 +78,20 @@ def run(folder: Path, chain: Chain, key: Verifier | None, covered: int) -> Item:
     found += _of_signature(folder, data, _Signing(link, chain, key, covered))
     listed = len(manifest.files) if manifest is not None else 0
     return item(name, "run", tuple(found), f"{listed} files, {recomputed.told}")
+
+
+def _unsealed(folder: Path, name: str, said: tuple[Finding, ...], chain: Chain) -> Item:
+    """A run without a seal. Nobody can say whether its history is what it was; whether its result is that history's can
+    be said all the same.
+    """
+    told = _why_unsealed(folder, chain)
+    wrong = tuple(
+        one
+        for one in (of_run.recompute(folder).findings if (folder / RESULT_FILE).is_file() else ())
+        if one.grade is Grade.MISMATCH
+    )
+    state = State.MISMATCH if wrong else State.UNSEALED
+    return Item(name=name, kind="run", state=state, findings=(*said, *wrong), told=told)
 
 
 def _decodes(data: bytes) -> bool:

@@ -319,6 +319,49 @@ def test_no_signature_is_claimed_for_a_report_that_none_covers(tmp_path: Path) -
     assert "covers quarter-2025Q4.html, quarter-2025Q4.json, quarter-2025Q4.md: sign a run" in as_text(found)
 
 
+def test_a_result_that_its_history_contradicts_is_found_without_a_seal(tmp_path: Path) -> None:
+    """Nobody sealed the run, so nobody can say whether its history is what it was; its result is not that history's."""
+    root = tmp_path / "drill-results"
+    for told_of in two_quarters(4):
+        write_run(root / told_of.name, events_of(told_of), **BY_US)
+    command.make(ask(root), lambda _: None)
+    assert verify([root / f"{NAME}.json"]).exit_code == 0
+    result = root / counted(root) / "result.json"
+    before = '"verdict": "pass"' if '"verdict": "pass"' in result.read_text() else '"verdict": "fail"'
+    after = '"verdict": "fail"' if "pass" in before else '"verdict": "pass"'
+    result.write_text(result.read_text().replace(before, after, 1))
+    command.make(ask(root), lambda _: None)  # the report says now what the result says
+    for path in (root, root / f"{NAME}.json"):
+        found = verify([path])
+        assert found.exit_code == 1, as_text(found)
+    assert any("the report counts this run, which is not verified" in line for line in told(verify([root])))
+
+
+def test_a_run_that_was_changed_after_its_seal_is_not_counted(root: Path) -> None:
+    """It is listed with the reason, and stands in no number."""
+    name = counted(root)
+    before = decode((root / f"{NAME}.json").read_bytes()).headline.counted
+    flip(root / name / "result.json", b'"due": ')
+    command.make(ask(root), lambda _: None)
+    after = decode((root / f"{NAME}.json").read_bytes())
+    assert after.headline.counted == before - 1
+    row = next(row for row in after.runs if row.name == name)
+    assert (row.counts, row.why_not) == (False, "changed since it was sealed; `drill verify` says what")
+
+
+def test_a_run_that_is_sealed_again_after_its_removal_is_named(root: Path) -> None:
+    """Under the same name, with another history: a note of the chain, whatever heads and signatures say."""
+    names = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
+    rows = [run for run in kept_runs(root) if run.name == names[0]]
+    aside = root.parent / "aside"
+    shutil.copytree(root / names[1], aside, ignore=shutil.ignore_patterns(MANIFEST_FILE))
+    remove(root, rows)
+    aside.rename(root / names[0])
+    seal(root / names[0], Sealer.RUN)
+    said = f"seals {names[0]} again, with another manifest than before it was removed"
+    assert said in as_text(verify([root]))
+
+
 def test_one_drill_counts_once_whatever_its_copies_are_called(root: Path) -> None:
     """A copy with a seal of its own is there, is named, and is no further drill."""
     name = counted(root)

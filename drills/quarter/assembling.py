@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -35,7 +36,7 @@ from drills.quarter.result import (
     Trial,
 )
 from drills.quarter.run import RunOfQuarter
-from drills.quarter.sealed import Evidence
+from drills.quarter.sealed import Evidence, Seal, SealState
 from drills.quarter.trials import margin, trials, worst_of
 from drills.result import Verdict
 
@@ -51,6 +52,7 @@ def assemble(
 
     evidence: what was known of the runs' seals; of runs that the report does not speak of it is left out.
     """
+    runs = [_believed(run, evidence.seal(run.name)) for run in runs]
     quarter = parse(plan.quarter)
     quarters = [quarter.after(number) for number in range(1 - QUARTERS, 1)]
     known = sorted((run for run in runs if run.quarter in quarters and _began_before(run, plan)), key=_by_time)
@@ -89,6 +91,13 @@ def assemble(
         unmatched=tuple(_unmatched(known, plan)),
         evidence=_of_known(evidence, known, runs),
     )
+
+
+def _believed(run: RunOfQuarter, seal: Seal | None) -> RunOfQuarter:
+    """A run that is not what was sealed is there, and counts for nothing: nobody can say what it was."""
+    if seal is None or seal.state is not SealState.CHANGED or run.result is None:
+        return run
+    return dataclasses.replace(run, result=None, problem="changed since it was sealed; `drill verify` says what")
 
 
 def _of_known(evidence: Evidence, known: Iterable[RunOfQuarter], runs: Iterable[RunOfQuarter]) -> Evidence:
