@@ -24,8 +24,9 @@ from drills.events import (
     PlaneTrouble,
     ProgramEnded,
 )
-from drills.gateways.scrub import secrets_in
+from drills.gateways.credentials import of_header, secrets_in
 from drills.history import HistoryWriter, read
+from drills.legs import Leg
 from drills.redactor import REDACTED, TEXTS, Redactor
 
 OWN = {
@@ -236,6 +237,26 @@ ENV = [
     ("OPENAI_API_KEY", "k", ("k",)),
     ("MAX_TOKENS", "100000", ()),
     ("MODE", "arrival", ()),
+    ("ACCESS_TOKENS", "tokSECRETplural99", ("tokSECRETplural99",)),
+    ("ALLOWED_API_KEYS", "allowSECRETkey88", ("allowSECRETkey88",)),
+    ("ENABLE_KEY", "wwwwSECRET1", ("wwwwSECRET1",)),
+    ("ENABLE_KEY", "true", ()),
+    ("API_KEYS", "listSECRET1, listSECRET2", ("listSECRET1", "listSECRET1, listSECRET2", "listSECRET2")),
+    ("API_TOKEN", "1234567890", ("1234567890",)),
+    ("DB_PASSWORD", "48291042", ("48291042",)),
+    ("DB_PASSWORD", "sunshine", ("sunshine",)),
+    ("STATUS_KEY", "status", ()),
+    ("HOST_KEY", "api.anthropic.com", ()),
+    ("SENTRY", "ghp_SECRETgithubtoken1234567890abcdef", ("ghp_SECRETgithubtoken1234567890abcdef",)),
+    ("SLACK", "as xoxb-123456789-abcdef, now", ("xoxb-123456789-abcdef",)),
+    ("AWS", "AKIAABCDEFGHIJKLMNOP:" + 40 * "a", ("AKIAABCDEFGHIJKLMNOP:" + 40 * "a", 40 * "a")),
+    ("URL", "postgres://u:p%40ssSECRET@h/db", ("p%40ssSECRET", "p@ssSECRET")),
+    ("URL", "postgres://u:pa/ss@h/db", ("pa/ss",)),
+    ("URL", "redis://:p:ass@w0rd@h/1", ("p:ass@w0rd",)),
+    ("URL", "https://tok3nvalue@h/x", ("tok3nvalue",)),
+    ("URL", "https://h.example/@scope/x and https://h:8080/@scope", ()),
+    ("URL", "https://h/x?api_key=zzSECRETzz&page=2", ("zzSECRETzz",)),
+    ("CONN", "Server=x;Password=yySECRETyy;Timeout=30", ("yySECRETyy",)),
 ]
 
 
@@ -248,6 +269,55 @@ def test_which_variables_are_secrets(name: str, value: str, secrets: tuple[str, 
 def test_arguments_may_be_secrets() -> None:
     """By their looks."""
     assert secrets_in({}, ["app.py", "--key", "sk-ant-0123456789"]) == ("sk-ant-0123456789",)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gw.py", "--api-key", "ssSECRETss"],
+        ["gw.py", "--token=ssSECRETss"],
+        ["curl", "-H", "X-Api-Key: ssSECRETss"],
+        ["curl", "-H", "Authorization: Bearer ssSECRETss"],
+        ["sh", "-c", "exec gw --port 1 --password 'ssSECRETss'"],
+        ["sh", "-c", 'curl -H "Authorization: Bearer ssSECRETss" http://h'],
+        ["env", "PROVIDER_KEY=ssSECRETss", "gw"],
+    ],
+)
+def test_the_value_of_an_option_may_be_a_secret(arguments: list[str]) -> None:
+    """By the option's name, as a variable by its; a header as in a legs file."""
+    redactor = Redactor(secrets_in({}, arguments))
+    assert redactor.clean("no ssSECRETss") == f"no {REDACTED}"
+    assert redactor.clean(" ".join(arguments[:2])).startswith(arguments[0])
+
+
+@pytest.mark.parametrize("arguments", [["--max-tokens", "4096"], ["--api-key", "{config}"], ["--key", "--verbose"]])
+def test_an_option_without_a_secret(arguments: list[str]) -> None:
+    """A number, a placeholder, another option."""
+    assert secrets_in({}, arguments) == ()
+
+
+def test_names_and_hosts_of_legs_are_no_secrets() -> None:
+    """They are in each report."""
+    leg = Leg(name="a-1", role=None, provider="openai", vendor="v", model="m", cloud="c", hosts=("eu-1.h.example",))
+    env = {"A_SECRET": "eu-1.h.example", "B_SECRET": "eu-2.h.example"}
+    assert secrets_in(env, (), [leg]) == ("eu-2.h.example",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("X-Auth", "xauthSECRET456", ("xauthSECRET456",)),
+        ("Ocp-Apim-Subscription", "subSECRET789", ("subSECRET789",)),
+        ("Authorization", "Bearer sometestkey", ("Bearer sometestkey",)),
+        ("Content-Type", "application/json", ()),
+        ("X-Request-Id", "drill-0001", ()),
+        ("X-Title", "by sk-SECRET0123456", ("sk-SECRET0123456",)),
+        ("X-Level", "12", ()),
+    ],
+)
+def test_which_headers_are_secrets(name: str, value: str, secrets: tuple[str, ...]) -> None:
+    """All but well-known harmless ones, and these too when they hold what looks like a key."""
+    assert of_header(name, value) == secrets
 
 
 def test_a_bug_of_the_tool_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,8 +31,8 @@ from msgspec import Meta
 
 from drills import hostname, providers
 from drills.gateways.base import Discovery, Launch, Progress
+from drills.gateways.credentials import secrets_in
 from drills.gateways.litellm_copy import service_account
-from drills.gateways.scrub import secrets_in
 from drills.gateways.written import (
     INHERITED,
     NO_VARIABLES,
@@ -188,7 +188,7 @@ class Program:
             chat_path="",
             request_headers=(),
             files=files,
-            secrets=secrets_in(written, self._command),
+            secrets=secrets_in(written, self._command, found.legs),
         )
 
     def _told(self, leg: Leg) -> tuple[str, ...]:
