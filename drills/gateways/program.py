@@ -331,9 +331,9 @@ def _health_problems(url: str) -> Iterator[str]:
     except ValueError:
         good = False
     if not good or re.search(r"[\s\x00-\x1f\x7f]", url):
-        yield f"{shown(url[:200])} is no URL; write http://127.0.0.1:PORT/path"
+        yield f"{shown(hostname.without_secrets(url))} is no URL; write http://127.0.0.1:PORT/path"
     elif not _is_loopback(parts.hostname or ""):
-        yield f"{shown(url[:200])} is not on this host's loopback; write http://127.0.0.1:PORT/path"
+        yield f"{shown(hostname.without_secrets(url))} is not on this host's loopback; write http://127.0.0.1:PORT/path"
 
 
 def _is_loopback(host: str) -> bool:

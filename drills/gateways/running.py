@@ -193,7 +193,7 @@ def load(url: str, legs: Path) -> RunningGateway:
 
 def base_of(url: str) -> str:
     """The URL without what the paths bring along: a slash or `/v1` at its end. Raises `UsageProblem`."""
-    shortened = shown(url[:200].rpartition("@")[2])  # a password is never said again
+    shortened = shown(hostname.without_secrets(url))
     try:
         parts = urlsplit(url)
         port = parts.port
