@@ -20,7 +20,9 @@ _TRACEBACK = "FAILOVER_DRILL_TRACEBACK"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The `drill` command. Ends the process with the exit code of the verdict, or 2 for wrong usage."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(number, _as_interrupt)
     try:
         code = _dispatch(argv)
         sys.stdout.flush()

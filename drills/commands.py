@@ -83,21 +83,38 @@ def gate(args: argparse.Namespace) -> int:
     from drills.gate.result import encode  # noqa: PLC0415
     from reports import gate as report  # noqa: PLC0415
 
-    if args.summary is not None and not args.summary.absolute().parent.is_dir():
-        raise UsageProblem(f"--summary {args.summary}: no such folder: {args.summary.parent}")
-    result = command.gate(args, lambda line: show(line, sys.stderr))
     if args.summary is not None:
-        with args.summary.open("ab") as file:
-            file.write(report.markdown(result))
-    if args.json:
-        sys.stdout.write(encode(result).decode())
-    else:
-        show(report.text(result), sys.stdout)
-    if args.annotations:
-        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
-        # The annotations are no part of the JSON, and GitHub reads them wherever a step prints them.
-        print("\n".join(report.github(result, root)), file=sys.stderr if args.json else sys.stdout)
+        if not args.summary.absolute().parent.is_dir():
+            raise UsageProblem(f"--summary {args.summary}: no such folder: {args.summary.parent}")
+        try:
+            args.summary.open("ab").close()
+        except OSError as error:
+            raise UsageProblem(f"--summary {args.summary}: cannot be written: {error.strerror}") from error
+    result = command.gate(args, lambda line: show(line, sys.stderr))
+    try:
+        if args.json:
+            sys.stdout.write(encode(result).decode())
+        else:
+            show(report.text(result), sys.stdout)
+        if args.annotations:
+            root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+            # The annotations are no part of the JSON, and GitHub reads them wherever a step prints them.
+            print("\n".join(report.github(result, root)), file=sys.stderr if args.json else sys.stdout)
+        sys.stdout.flush()
+        if args.summary is not None:
+            with args.summary.open("ab") as file:
+                file.write(report.markdown(result))
+    except OSError as error:
+        # What nobody could be told is no less red: a full disk must not turn 1 into a code that lets a change through.
+        _silence_stdout()
+        show(f"drill: {report.verdict(result)}; it cannot be written: {error.strerror}", sys.stderr)
+        return result.exit_code or EXIT_INVALID
     return result.exit_code
+
+
+def _silence_stdout() -> None:
+    """Send what is still in the buffer nowhere: the interpreter would try to write it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plan(args: argparse.Namespace) -> int:

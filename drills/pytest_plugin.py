@@ -73,6 +73,11 @@ class Target:
         words = (Path(self.gateway or "").name, self.config.name if self.config else "")
         return "=".join(word for word in words if word) or "drill"
 
+    def whole(self, root: Path) -> str:
+        """With paths, as seen from a folder."""
+        words = (self.gateway or "", str(self.config) if self.config else "")
+        return "=".join(os.path.relpath(word, root) if Path(word).is_absolute() else word for word in words if word)
+
 
 @dataclass(frozen=True)
 class Drilled:
@@ -149,12 +154,19 @@ class Drill:
             return Drilled(None, None, _problems(said))
         if not out:
             return Drilled(None, None, _problems(said) or f"drill ended with exit code {code}")
-        [folder] = _runs(self._folder) - before
+        # Another worker's test of the same name may have put its runs here meanwhile.
+        made = sorted(_runs(self._folder) - before)
+        folder = next((path for path in made if _result_in(path) == out), None)
         return Drilled(folder, msgspec.json.decode(out, type=Result))
 
 
 def _runs(folder: Path) -> set[Path]:
     return {path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+
+
+def _result_in(folder: Path) -> bytes:
+    path = folder / "result.json"
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _call(words: list[str]) -> tuple[int, bytes, str]:
@@ -227,8 +239,8 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """The drills."""
-        for target in _targets(self.config):
-            item: ScenarioItem = ScenarioItem.from_parent(self, name=str(target))
+        for name, target in _named(_targets(self.config), self.config.rootpath).items():
+            item: ScenarioItem = ScenarioItem.from_parent(self, name=name)
             item.target = target
             item.add_marker("drill")
             yield item
@@ -275,6 +287,13 @@ def _targets(config: pytest.Config) -> list[Target]:
     if not given:
         given, base = config.getini("drill_targets"), config.rootpath
     return [_target(word, base) for word in given] or [Target()]
+
+
+def _named(targets: list[Target], root: Path) -> dict[str, Target]:
+    """Targets by the name of their tests: file names, and from the root on where these would be the same."""
+    short = [str(target) for target in targets]
+    names = [target.whole(root) if short.count(name) > 1 else name for name, target in zip(short, targets, strict=True)]
+    return dict(zip(names, targets, strict=True))
 
 
 def _target(word: str, base: Path) -> Target:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from drills.kept import UNFINISHED, Kept, is_run
 from drills.problems import UsageProblem
+from drills.result import Verdict
 from drills.sealing import bury
 
 _DAYS = {"d": 1, "w": 7, "y": 366}
@@ -20,6 +21,8 @@ _RULE = re.compile(r"(\d{1,6})(d|w|y)?")
 _RUNNING = timedelta(days=1)
 """An unfinished run that is younger may be running: no drill lasts that long."""
 TRASH = ".trash-"
+_COUNT = {Verdict.PASS, Verdict.FAIL}
+"""What a quarterly report counts as drilled."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,18 @@ def parse(text: str) -> Rule:
 def may_go(runs: Sequence[Kept], rules: Iterable[Rule], now: datetime) -> tuple[Kept, ...]:
     """The runs that no rule keeps, oldest first. `runs` are newest first.
 
-    Whatever the rules say, the newest judged run of each scenario on each gateway stays, since it says when that was
-    last drilled; so does one that may be running, and one that nobody can read, which a person should look at.
+    Whatever the rules say, the newest run of each scenario on each gateway that passed or failed stays, since it says
+    when that was last drilled, and so does the newest judged one; so does one that may be running, and one that nobody
+    can read, which a person should look at.
     """
     wanted = list(rules)
-    latest: set[tuple[str, str]] = set()
+    latest: set[tuple[str, str, bool]] = set()
     gone = []
     for number, run in enumerate(runs):
-        pair = (run.scenario, run.gateway)
-        is_latest = bool(run.due is not None and pair not in latest)
+        said = {(run.scenario, run.gateway, counts) for counts in {False, run.verdict in _COUNT}}
+        is_latest = bool(run.due is not None and said - latest)
         if is_latest:
-            latest.add(pair)
+            latest |= said
         if not is_latest and not _stays(run, number, wanted, now):
             gone.append(run)
     return tuple(reversed(gone))

@@ -14,7 +14,7 @@ from drills import __version__, chain
 from drills.chain import CHAIN_FILE, Chain, Kind
 from drills.documents import base as documents
 from drills.documents.run import is_folder_of_run
-from drills.findings import Finding, Grade, bad
+from drills.findings import Finding, Grade, bad, note
 from drills.manifest import MANIFEST_FILE, hashed
 from drills.problems import UsageProblem
 from drills.verifying import Item, State, covered_by, item
@@ -107,8 +107,8 @@ def _place(path: Path, key: Verifier | None, head: str, elsewhere: Path | None) 
     own = found if root.resolve() == beside.resolve() else chain.read(beside)
     runs = _Runs(root, found, key, covered, {})
     if kind is not None:
-        one = verified_run(path, found, key, covered) if alone else _document(kind, path, own, runs)
-        return Place(path=str(path), head=found.head, items=(one,), findings=tuple(findings))
+        several = [verified_run(path, found, key, covered)] if alone else _document(kind, path, own, runs)
+        return Place(path=str(path), head=found.head, items=tuple(several), findings=tuple(findings))
     items = _runs(path, own, key, covered if own is found else covered_by(path, own, key))
     if own is found:
         runs.seen.update({one.name: one for one in items})
@@ -176,22 +176,49 @@ def _documents(root: Path, found: Chain, runs: _Runs) -> list[Item]:
         for path in kind.within(root):
             recomputed = kind.recompute(path, runs.root)
             seen.update({path.name, *recomputed.files})
-            items.append(_judged(kind, path, found, runs, recomputed))
+            items += _judged(kind, path, found, runs, recomputed)
     others = sorted(found.last(Kind.WRITTEN).keys() - seen)
     return items + [item(name, "document", _as_written(root / Path(name).name, found), "hash only") for name in others]
 
 
-def _document(kind: documents.Document, path: Path, found: Chain, runs: _Runs) -> Item:
+def _document(kind: documents.Document, path: Path, found: Chain, runs: _Runs) -> list[Item]:
     return _judged(kind, path, found, runs, kind.recompute(path, runs.root))
 
 
-def _judged(kind: documents.Document, path: Path, found: Chain, runs: _Runs, recomputed: documents.Recomputed) -> Item:
+def _judged(
+    kind: documents.Document, path: Path, found: Chain, runs: _Runs, recomputed: documents.Recomputed
+) -> list[Item]:
+    """A document, and each file of it of which nobody can say whether it is the one that was written."""
     names = recomputed.files or (path.name,)
     written = [finding for name in names for finding in _as_written(path.with_name(name), found)]
     rests = list(_rests_on(path.name, recomputed.rests_on, runs))
-    one = item(path.name, kind.name, (*written, *rests, *recomputed.findings), recomputed.told)
-    hashed_only = not recomputed.whole and not all(name in found.last(Kind.WRITTEN) for name in names)
-    return msgspec.structs.replace(one, state=State.UNSEALED) if hashed_only and one.state is State.VERIFIED else one
+    unsigned = _unsigned(names, found, runs)
+    findings = (*written, *rests, *unsigned, *recomputed.findings)
+    one = item(path.name, kind.name, findings, recomputed.told)
+    known = found.last(Kind.WRITTEN)
+    hashed_only = not recomputed.whole and not all(name in known for name in names)
+    if (hashed_only or unsigned) and one.state is State.VERIFIED:
+        one = msgspec.structs.replace(one, state=State.UNSEALED)
+    loose = [name for name in recomputed.hash_only if name not in known and path.with_name(name).is_file()]
+    return [one, *(Item(name=name, kind=kind.name, state=State.UNSEALED, told=_NO_HASH) for name in loose)]
+
+
+_NO_HASH = "it cannot be computed again, and no chain has its hash"
+
+
+def _unsigned(names: Sequence[str], found: Chain, runs: _Runs) -> tuple[Finding, ...]:
+    """Of a document that was asked for a signature: the files that none covers. The runs that it rests on are signed,
+    which says nothing of what somebody wrote around their numbers.
+    """
+    if runs.key is None:
+        return ()
+    known = found.last(Kind.WRITTEN)
+    same = found is runs.chain  # its numbers are those of the lines that signatures cover
+    loose = [name for name in names if not same or name not in known or known[name].number > runs.covered]
+    if not loose:
+        return ()
+    what = f"no signature with {runs.key.fingerprint} covers {', '.join(loose)}: sign a run that is made after"
+    return (note(loose[0], what),)
 
 
 def _rests_on(name: str, counted: Sequence[str], runs: _Runs) -> Iterator[Finding]:

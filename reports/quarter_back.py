@@ -20,7 +20,9 @@ _HASH = 12
 def findings(result: QuarterResult) -> Iterator[Block]:
     """The register, with what this quarter's drills say about it."""
     register = result.register
-    if register.file:
+    if register.file and not register.sha256:
+        yield Text(f"The register {register.file} was begun with this report: nothing is carried over.")
+    elif register.file:
         yield Text(f"Carried over from {register.file}, which people keep; new ones come last.")
     else:
         yield Text(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import msgspec
 import pytest
+import yaml
 from calibration.story import history
 from folders import write_run
 from hostile import ALL
@@ -238,6 +241,81 @@ def test_stored_results(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert len(fake.calls) == 1
 
 
+def test_a_stored_base_that_lacks_a_scenario_is_not_said_to_have_run_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Of two scenarios the base has one: what both do is said of that one only."""
+    sha256 = load(ONE).sha256
+    write_run(tmp_path / "old" / "run", history(FAILS, LIMITS), scenario_sha256=sha256, gateway="litellm")
+    monkeypatch.setattr(runs, "drill", Runs(head=(FAILS,)))
+    Path("head.yaml").write_text(BASE)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["gate", "--base", "old", "--head", "head.yaml", ONE, "fast/primary-down"])
+    assert ended.value.code == 1
+    said = "FAILS: the head fails in 2 of 2 scenarios, as the base does in 1, and did not run the other\n"
+    assert told(capsys).startswith(said)
+
+
+def test_a_stored_result_that_is_not_its_historys_is_no_base(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Edited by hand into a failure, so that any head is better: refused, and nothing is run."""
+    folder = tmp_path / "old" / "run"
+    write_run(folder, history(PASSES, LIMITS), scenario_sha256=load(ONE).sha256, gateway="litellm")
+    path = folder / "result.json"
+    path.write_text(path.read_text().replace('"verdict": "pass"', '"verdict": "fail"', 1))
+    assert json.loads(path.read_text())["verdict"] == "fail"
+    fake = Runs()
+    assert gate(monkeypatch, fake, BASE, ONE, "--base", "old") == 2
+    assert "it says fail, and its history comes to pass" in capsys.readouterr().err
+    assert fake.calls == []
+
+
+def test_what_only_an_included_file_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both main files are the same to the byte, and the head's include is not: no "same", and the change is named."""
+    for side, cooldown in (("main", 15), ("pr", 1)):
+        Path(side).mkdir()
+        whole = yaml.safe_load(BASE)
+        whole["router_settings"]["cooldown_time"] = cooldown
+        Path(side, "router.yaml").write_text(yaml.safe_dump({"router_settings": whole.pop("router_settings")}))
+        Path(side, "config.yaml").write_text(yaml.safe_dump({"include": ["router.yaml"], **whole}))
+    assert Path("main/config.yaml").read_bytes() == Path("pr/config.yaml").read_bytes()
+    fake = Runs(config=(PASSES,))
+    monkeypatch.setattr(runs, "drill", fake)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["gate", "--base", "main/config.yaml", "--head", "pr/config.yaml", ONE, "--pairs", "1"])
+    out = told(capsys)
+    assert "cooldown_time lowered from 15 s to 1 s" in out
+    assert "the configs mean the same" not in out
+    assert (ended.value.code, len(fake.calls)) == (0, 2)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_red_gate_stays_red_where_nobody_can_be_told(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A full disk behind standard output: the exit code is the verdict's all the same, and one line says why."""
+    for side in ("base", "head"):
+        (tmp_path / f"{side}.yaml").write_text(BASE if side == "base" else BASE.replace("15", "16"))
+    script = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent)]!r}
+from drills import cli
+from drills.gate import runs
+from drills.gateways.litellm import LiteLLM
+from test_gate import FAILS, PASSES, Runs
+LiteLLM.prepare = lambda _self, _say: "1.106.2"
+runs.drill = Runs(base=(PASSES,), head=(FAILS,))
+cli.main(["gate", "--base", "base.yaml", "--head", "head.yaml", "{ONE}", *{words!r}])
+"""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == "drill: worse; it cannot be written: No space left on device"
+
+
 def test_a_base_that_is_broken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A change that mends a config is judged by itself."""
     Path("base.yaml").write_text(BASE.replace("[gpt-4o, gemini]", "[gpt4-o]"))
@@ -281,12 +359,16 @@ def test_all_legs_in_one_cloud_is_measured_and_not_refused(monkeypatch: pytest.M
         (("--gateway", "http://127.0.0.1:1"), "--gateway: a gate starts both sides itself"),
         (("--summary", "no/such/folder.md"), "--summary no/such/folder.md: no such folder"),
         (("--gateway", "litelm"), "did you mean 'litellm'?"),
+        (("--summary", "."), "--summary .: cannot be written: Is a directory"),
+        (("--out", "head.yaml"), "--out head.yaml: cannot make a folder for the results: File exists"),
+        (("--out", "here", "--base", "here"), "--base here: this gate's own runs go there (--out)"),
     ],
 )
 def test_wrong_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     """Exit code 2 and one clear line; nothing is run."""
+    Path("here").mkdir()
     fake = Runs()
     assert gate(monkeypatch, fake, BASE, *words) == 2
     assert said in capsys.readouterr().err
@@ -382,6 +464,17 @@ def test_nothing_from_outside_is_taken_for_markup(
         assert line.startswith("::error file=a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ad.yaml,line=3,title=")
         assert "\n" not in line
         assert line.count("::error ") == 1
+
+
+def test_what_an_old_runner_takes_for_a_command_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A runner of GitHub finds `##[command]` anywhere in a line, so a name in a config could silence annotations."""
+    head = BASE.replace("chat: [gpt-4o", "chat: ['##[stop-commands]tok', gpt-4o")
+    gate(monkeypatch, Runs(base=(PASSES,), head=(FAILS,)), head, ONE, "--annotations", "github")
+    said = capsys.readouterr()
+    assert "stop-commands" in said.out
+    assert "##[" not in said.out + said.err
 
 
 def test_annotations_name_only_files_of_the_repository(

@@ -398,6 +398,13 @@ RUNS = (kept("today", 0.1), kept("week", 7), kept("month", 30), kept("year", 365
         # it was last drilled.
         ((kept("running", 0.1, verdict=UNFINISHED, due=None), *RUNS), ["0"], ["year", "month", "week"]),
         ((kept("killed", 2, verdict=UNFINISHED, due=None), *RUNS[1:]), ["0"], ["year", "month", "killed"]),
+        # One that proved nothing does not stand for the one before it that did.
+        ((kept("nothing", 1, verdict="invalid"), *RUNS[1:]), ["0"], ["year", "month"]),
+        (
+            (kept("nothing", 1, verdict="invalid"), kept("failed", 2, verdict="fail"), *RUNS[1:]),
+            ["1"],
+            ["year", "month", "week"],
+        ),
         # Nobody knows how old one without a time is.
         ((Kept(name="broken", verdict=UNREADABLE),), ["0"], []),
     ],

@@ -154,6 +154,23 @@ def test_what_is_collected(project: pytest.Pytester) -> None:
     assert "scenarios/values.yaml::scripted.yaml=settings.json" in ran.stdout.lines
 
 
+@pytest.mark.gateway
+def test_tests_of_the_same_name_keep_their_own_runs(project: pytest.Pytester) -> None:
+    """Two workers whose tests, and configs, are called the same: two names, and to each the folder of its own run."""
+    mine = FROM_PYTHON + "    print('kept in', drilled.folder)\n"
+    project.makepyfile(**{"coll/test_a": mine, "coll/test_b": mine})
+    for side in ("a", "b"):
+        project.mkdir(side)
+        shutil.copy(project.path / "settings.json", project.path / side / "c.json")
+    targets = [f"--drill-target=scripted.yaml={side}/c.json" for side in ("a", "b")]
+    words = ("-n", "2", "-v", "-rP", "-p", "no:cacheprovider", "--import-mode=importlib", "coll", "scenarios/good.yaml")
+    ran = project.runpytest_subprocess(*words, *targets)
+    ran.assert_outcomes(passed=4)
+    assert len(set(re.findall(r"kept in (\S+)", ran.stdout.str()))) == 2
+    named = set(re.findall(r"scenarios/good\.yaml::\S+", ran.stdout.str()))
+    assert {f"scenarios/good.yaml::scripted.yaml={side}/c.json" for side in ("a", "b")} <= named
+
+
 def test_a_target_without_a_gateway_is_refused(project: pytest.Pytester) -> None:
     """One sentence, exit code 4 as pytest has it for usage."""
     ran = project.runpytest_subprocess("--drill-target==x.yaml")

@@ -342,6 +342,26 @@ def test_the_register_is_written_only_when_asked(folder: Path, tmp_path: Path) -
     assert (states[0], set(states[1:])) == ("overdue", {"open"})
 
 
+def test_a_register_that_is_begun_with_the_report_is_named(folder: Path, tmp_path: Path) -> None:
+    """It was given, so the report does not say that none was."""
+    words = ("report", "--quarter", "2025Q4", "--runs", folder / "drill-results", "--out", ".", "--format", "md")
+    done = drill(*words, "--findings", "new.yaml", "--update-findings", cwd=tmp_path)
+    assert done.code == 0, done.err
+    told = (tmp_path / "quarter-2025Q4.md").read_text()
+    assert "The register new.yaml was begun with this report" in told.replace("\\", "")
+    assert "No register was given" not in told
+
+
+def test_a_finding_cannot_be_fixed_in_days_to_come(folder: Path, tmp_path: Path) -> None:
+    """Else it would hide what drills find until then."""
+    (tmp_path / "f.yaml").write_text("- {id: old-1, what: an old one, status: fixed, fixed_on: 2999-01-01}\n")
+    words = ("report", "--quarter", "2025Q4", "--runs", folder / "drill-results", "--out", ".")
+    done = drill(*words, "--findings", "f.yaml", cwd=tmp_path)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert done.err.startswith("drill: f.yaml: old-1: fixed_on 2999-01-01 is a day that has not come")
+    assert not list(tmp_path.glob("quarter-*"))
+
+
 def test_two_that_update_the_register_lose_nothing(folder: Path, tmp_path: Path) -> None:
     """The second one waits, and reads what the first one wrote."""
     register = tmp_path / "findings.yaml"

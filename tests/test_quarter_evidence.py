@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from drills.quarter import command
 from drills.quarter.result import decode, encode
 from drills.quarter.sealed import SealState
 from drills.retention import remove
-from drills.sealing import seal
+from drills.sealing import seal, sign
+from drills.signing import signer, verifier
 from drills.verify import Verification, as_text, verify
+from drills.verifying import State
 
 NAME = "quarter-2025Q4"
 FILES = (f"{NAME}.html", f"{NAME}.json", f"{NAME}.md")
@@ -275,6 +278,58 @@ def test_a_report_of_another_build_is_compared_in_its_numbers(root: Path) -> Non
     assert f"{NAME}.json: made by another build of " in as_text(found)
     flip(path, b'"counted": ')
     assert told(verify([root]))[0].startswith(f"{NAME}.json, headline.counted: ")
+
+
+def test_a_report_elsewhere_that_says_it_is_of_another_build_is_not_verified(reported: Path, tmp_path: Path) -> None:
+    """That would be a way around every comparison but that of numbers: one byte, and then any words."""
+    out = tmp_path / "out"
+    out.mkdir()
+    command.make(ask(reported, out), lambda _: None)
+    flip(out / f"{NAME}.json", b'"build": "')
+    (out / f"{NAME}.html").write_text("<h1>Every drill passed</h1>")
+    found = verify([out / f"{NAME}.json"], runs=reported)
+    assert ([one.state for one in found.places[0].items], found.exit_code) == ([State.UNSEALED], 3)
+    assert f"{NAME}.json: made by another build of " in as_text(found)
+
+
+def test_a_pdf_that_no_chain_knows_is_not_verified(reported: Path, tmp_path: Path) -> None:
+    """It cannot be made again to the byte: it is told beside the report that can."""
+    out = tmp_path / "out"
+    out.mkdir()
+    command.make(ask(reported, out), lambda _: None)
+    (out / f"{NAME}.pdf").write_bytes(b"%PDF whatever")
+    found = verify([out / f"{NAME}.json"], runs=reported)
+    states = {one.name: one.state for one in found.places[0].items}
+    assert states == {f"{NAME}.json": State.VERIFIED, f"{NAME}.pdf": State.UNSEALED}
+
+
+def test_no_signature_is_claimed_for_a_report_that_none_covers(tmp_path: Path) -> None:
+    """The runs are signed and the report was made after: with the key it is not verified."""
+    root, key = tmp_path / "drill-results", tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    sign(write(root)[-1], signer(key))
+    mine = verifier(key.with_suffix(".pub"))
+    assert verify([root], mine).exit_code == 0
+    command.make(ask(root), lambda _: None)
+    found = verify([root], mine)
+    states = {one.name: one.state for one in found.places[0].items}
+    assert states.pop(f"{NAME}.json") is State.UNSEALED
+    assert set(states.values()) == {State.VERIFIED}
+    assert "signed with" not in as_text(found)
+    assert "covers quarter-2025Q4.html, quarter-2025Q4.json, quarter-2025Q4.md: sign a run" in as_text(found)
+
+
+def test_one_drill_counts_once_whatever_its_copies_are_called(root: Path) -> None:
+    """A copy with a seal of its own is there, is named, and is no further drill."""
+    name = counted(root)
+    before = decode((root / f"{NAME}.json").read_bytes())
+    shutil.copytree(root / name, root / f"{name}-copy", ignore=shutil.ignore_patterns(MANIFEST_FILE))
+    seal(root / f"{name}-copy", Sealer.RUN)
+    command.make(ask(root), lambda _: None)
+    after = decode((root / f"{NAME}.json").read_bytes())
+    assert after.headline.counted == before.headline.counted
+    copied = next(row for row in after.runs if row.name == f"{name}-copy")
+    assert (copied.counts, copied.why_not.startswith(f"a copy of {name}: ")) == (False, True)
 
 
 def test_what_is_no_report_is_one_finding(root: Path) -> None:

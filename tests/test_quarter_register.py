@@ -197,6 +197,7 @@ def known(**also: object) -> Entry:
     return Entry(**{"id": ident, "what": "requests were lost", **also})  # type: ignore[arg-type]
 
 
+BORNE = {"status": Status.ACCEPTED, "owner": "Ada Okafor"}
 STATES = [
     # what people wrote, drills by day (a failing one says so), what it is
     ({}, {}, FindingState.OPEN),
@@ -211,8 +212,8 @@ STATES = [
         {"2025-11-11": LATE, "2025-11-12": "ppp[xxsss]spp"},
         FindingState.REOPENED,
     ),
-    ({"status": Status.ACCEPTED}, {"2025-11-11": LATE}, FindingState.ACCEPTED),
-    ({"status": Status.ACCEPTED, "until": "2025-12-31"}, {}, FindingState.EXPIRED),
+    ({**BORNE, "until": "2026-12-31"}, {"2025-11-11": LATE}, FindingState.ACCEPTED),
+    ({**BORNE, "until": "2025-12-31"}, {}, FindingState.EXPIRED),
     ({"status": Status.WONT_FIX, "due": "2025-01-01"}, {"2025-11-11": LATE}, FindingState.WONT_FIX),
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from browsing import BOXES, CLASSES, CONTRAST, TREE, WIDTHS, chromium, keep, opened
+from browsing import A4_PX, BOXES, CLASSES, CONTRAST, TREE, WIDTHS, chromium, keep, opened
 from calibration.story import history
 from hostile import harmless, hostile
 from playwright.sync_api import Browser
@@ -97,7 +97,7 @@ def test_hostile_text_is_dead_in_a_browser(browser: Browser, pages: Path) -> Non
     tame.context.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (A4_PX, "light"), (1280, "dark")])
 def test_the_quarterly_report_fits_and_can_be_read(browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
     """As the page of a run: nothing loads, nothing sticks out, and all text has contrast; its links lead somewhere."""
     runs = [run(told) for told in two_quarters()]

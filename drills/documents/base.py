@@ -25,6 +25,7 @@ class Recomputed:
     told: half a sentence about what was computed, for people. files: the names of all files of the document; none for
     the one that was asked about. rests_on: the folders' names of the runs whose results it counts: it is no better than
     they are. whole: whether it could be computed again; if not, only a hash in the chain can say that it is the same.
+    hash_only: those of its files of which only a hash can say so, though the rest was computed.
     """
 
     findings: tuple[Finding, ...]
@@ -32,6 +33,7 @@ class Recomputed:
     files: tuple[str, ...] = ()
     rests_on: tuple[str, ...] = ()
     whole: bool = True
+    hash_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,14 @@ def recompute(path: Path, root: Path) -> Recomputed:
         found.append(note(main.name, what))
     else:
         found += _of_texts(main, again, stored)
-    if main.with_suffix(".pdf").name in files:
+    pdf = main.with_suffix(".pdf").name
+    if pdf in files:
         what = "a PDF depends on the fonts of the machine: only its hash is compared, when the chain has it"
-        found.append(note(main.with_suffix(".pdf").name, what))
-    return Recomputed(tuple(found), f"{len(rows)} runs assembled again: {again.headline.verdict}", files, counted)
+        found.append(note(pdf, what))
+    told = f"{len(rows)} runs assembled again: {again.headline.verdict}"
+    # By whom it was made is what the document says of itself: it must not be a way around the comparison.
+    loose = tuple(name for name in files if name == pdf)
+    return Recomputed(tuple(found), told, files, counted, whole=not other, hash_only=loose)
 
 
 def _decoded(data: bytes, main: Path) -> tuple[QuarterResult, Quarter]:

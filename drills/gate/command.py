@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import secrets
 import statistics
@@ -69,6 +70,12 @@ class _Asked:
                 problems.append(Problem(f"--{name} {path}: no such file"))
         if args.head is not None and args.head.is_dir():
             problems.append(Problem(f"--head {args.head}: a folder; only --base can be results"))
+        if args.base is not None and args.base.is_file() and args.head is None:
+            problems.append(Problem(f"--base {args.base} is a config: --head has to name the one to hold against it"))
+        if args.base is not None and args.base.is_dir() and args.base.resolve() == args.out.resolve():
+            what = "this gate's own runs go there (--out), and would be the base of the next; name another folder"
+            problems.append(Problem(f"--base {args.base}: {what} with --out"))
+        problems += _unwritable(args.out)
         if problems:
             raise UsageProblem(problems)
         adapter = tested.gateway_of(args.gateway)
@@ -215,7 +222,8 @@ class _Gate:
         effects = [(scenario.name, one, told_of[one.case.name].said) for scenario, one in found]
         said = words.change_said(change, effects, others)
         if judged and not effects and not self._problems:
-            said += ": no effect was measured"
+            held = any(one.case.base for one in judged)
+            said += ": no effect was measured" if held else ": there was no run of the base to hold it against"
         return ChangePart(
             aspect=change.aspect,
             what=change.what,
@@ -238,6 +246,15 @@ def _scenarios(names: Sequence[str], problems: list[Problem]) -> tuple[list[Scen
             found.setdefault(scenario.file, scenario)
             asked.setdefault(scenario.file, name)
     return list(found.values()), asked
+
+
+def _unwritable(out: Path) -> list[Problem]:
+    """Why the runs' folders cannot be made, before anything is started."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return [Problem(f"--out {out}: cannot make a folder for the results: {error.strerror}")]
+    return [] if os.access(out, os.W_OK | os.X_OK) else [Problem(f"--out {out}: this folder may not be written to")]
 
 
 def _taken(parse: Callable[[], float], option: str, problems: list[Problem]) -> float | None:

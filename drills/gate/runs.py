@@ -69,7 +69,7 @@ def drill(scenario: str, subject: Subject, setting: Setting, seed: int, say: Say
         hopeless=subject.hopeless,
     )
     # A run's event loop takes the signals and leaves them without our handler.
-    before = signal.getsignal(signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
     with program_of(setting.adapter, subject):
         job = job_of(args, _unsaid, secrets.token_hex(16))
         try:
@@ -82,7 +82,8 @@ def drill(scenario: str, subject: Subject, setting: Setting, seed: int, say: Say
             shutil.rmtree(job.folder, ignore_errors=True)
             raise
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for one, handler in before.items():
+                signal.signal(one, handler)
     result = finish(job.folder)
     if (sealed := sealed_line(job.folder, None)).startswith("note:"):
         say(sealed)

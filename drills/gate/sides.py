@@ -16,7 +16,8 @@ from drills.gateways.base import Discovery
 from drills.gateways.changes import Aspect, Change, TellsChanges, chain_changes, into_the_same_cloud
 from drills.kept import RESULT_FILE, is_run
 from drills.problems import Place, Problem, UsageProblem
-from drills.result import decode
+from drills.recomputing import judged_in
+from drills.result import Result, decode
 from drills.routes import Route
 from drills.routing.base import Planned
 from drills.scenario import Scenario
@@ -145,10 +146,21 @@ def stored(folder: Path, scenarios: Sequence[Scenario], gateway: str) -> dict[st
             raise UsageProblem(f"{path / RESULT_FILE}: cannot be read as a result: {error}") from error
         name = by_sha.get(result.scenario.sha256)
         if name is not None and result.gateway.name == gateway:
-            found[name] = (*found.get(name, ()), trial_of(result, str(path)))
+            found[name] = (*found.get(name, ()), trial_of(_believed(path, result), str(path)))
     if not found:
         names = ", ".join(sorted(by_sha.values()))
         raise UsageProblem(f"{folder}: holds no result of {gateway} in exactly these scenarios: {names}")
+    return found
+
+
+def _believed(folder: Path, said: Result) -> Result:
+    """What a stored run's history comes to, which is what counts. Raises `UsageProblem` when its result says another
+    verdict.
+    """
+    found = judged_in(folder).result
+    if found.verdict is not said.verdict:
+        what = f"it says {said.verdict}, and its history comes to {found.verdict}; `drill verify` says what was changed"
+        raise UsageProblem(f"{folder / RESULT_FILE}: {what}")
     return found
 
 
@@ -164,10 +176,11 @@ def _changes(base: Subject | None, head: Subject, setting: Setting) -> tuple[Cha
     """What the adapter can say; None when it cannot."""
     if base is None or base.config is None or head.config is None:
         return None
+    if isinstance(setting.adapter, TellsChanges):
+        # Also where both files are the same to the byte: what they include may differ.
+        return setting.adapter.changes(base.config, head.config, setting.model)
     if base.config.is_file() and head.config.is_file() and base.config.read_bytes() == head.config.read_bytes():
         return ()
-    if isinstance(setting.adapter, TellsChanges):
-        return setting.adapter.changes(base.config, head.config, setting.model)
     return None
 
 

@@ -85,16 +85,25 @@ def overall(judged: Sequence[Judged]) -> tuple[Outcome, str]:
         return Outcome.INCONCLUSIVE, "no scenario was run"
     count = sum(outcome is worst for outcome in outcomes)
     of = f"in {count} of {len(ran)} scenario{'s' * (len(ran) > 1)}"
-    alone = not any(one.case.base for one in judged)
+    held = sum(bool(one.case.base) for one in judged if one.outcome is worst)
     told = {
         Outcome.WORSE: f"the head is worse than the base {of}",
-        Outcome.FAILS: f"the head fails {of}" + ("" if alone else ", as the base does"),
+        Outcome.FAILS: f"the head fails {of}{_of_the_base('as the base does', held, count)}",
         Outcome.INCONCLUSIVE: f"no judgement {of}",
         Outcome.BETTER: f"the head is better than the base {of}, and worse in none",
-        Outcome.SAME: f"{'the head passes' if alone else 'no difference'} {of}",
+        Outcome.SAME: f"no difference {of}" if held == count else f"the head passes {of}",
     }
+    if worst is Outcome.SAME and 0 < held < count:
+        told[Outcome.SAME] += f", with no difference to the base in the {held} that it ran"
     left = len(outcomes) - len(ran)
     return worst, told[worst] + (f"; {left} not run, the budget was used up" if left else "")
+
+
+def _of_the_base(what: str, held: int, count: int) -> str:
+    """What is said of the base, which may have run fewer scenarios than the head, or none."""
+    if not held:
+        return ""
+    return f", {what}" if held == count else f", {what} in {held}, and did not run the other{'s' * (count - held > 1)}"
 
 
 def red(outcome: Outcome) -> bool:

@@ -18,6 +18,8 @@ _NO_SECRET = re.compile(
     r"|_keys?_(?:tpm|rpm)|keepalive|cache_key|affinity|redact|allow|disable|enable",
     re.IGNORECASE,
 )
+_URL_PARTS = re.compile(r"(://)(?:[^\s?#]*@)?([^\s?#]*)([?#](?!…)\S*)?")
+_QUERY = re.compile(r"[?#][\w.%-]+=\S*")
 
 
 def scrub(value: object, key: str = "", reference: str | None = None) -> object:
@@ -39,3 +41,10 @@ def is_secret(text: str, key: str) -> bool:
     """Whether a text under this key is a credential, by the key or by its looks."""
     by_name = _SECRET.search(key) is not None and _NO_SECRET.search(key) is None
     return by_name or looks_secret(text)
+
+
+def without_url_secrets(text: str) -> str:
+    """The text with only scheme, host and path of every URL in it: user info, query and fragment may hold a secret.
+    So may a query behind a host without its scheme.
+    """
+    return _QUERY.sub("?…", _URL_PARTS.sub(lambda url: f"{url[1]}{url[2]}{'?…' if url[3] else ''}", text))

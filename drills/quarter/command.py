@@ -72,6 +72,11 @@ def _make(asked: Asked, say: Callable[[str], None]) -> None:
     if problems or formats is None or quarter is None or plan is None or read is None:
         raise UsageProblem(problems)
     register, text = read
+    today = datetime.now(UTC).date().isoformat()
+    late = [one for one in register.entries if one.fixed_on is not None and one.fixed_on > today]
+    if late:
+        what = "is a day that has not come: nobody can have seen it work"
+        raise UsageProblem([Problem(f"{register.file}: {one.id}: fixed_on {one.fixed_on} {what}") for one in late])
     runs = runs_of(asked.runs, quarter)
     result = assemble(runs, plan, register, evidence_of(asked.runs, runs))
     new = new_entries(result.findings)
@@ -141,8 +146,10 @@ def _plan(asked: Asked, bare: QuarterPlan) -> QuarterPlan:
 def _register(asked: Asked) -> tuple[Register, str]:
     """The register, and its text. One that is to be updated may not be there yet."""
     path = asked.findings
-    if path is None or (asked.update and not path.exists()):
+    if path is None:
         return Register(), ""
+    if asked.update and not path.exists():
+        return Register(file=str(path)), ""
     text = read_text(path, str(path))
     return registers.parse(text, str(path), _sha256(text)), text
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,7 +23,8 @@ _FOLDER_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
 def runs_of(root: Path, quarter: Quarter) -> tuple[RunOfQuarter, ...]:
-    """Every run of a quarter and of the three before it, and those without a date, by name.
+    """Every run of a quarter and of the three before it, and those without a date, by name. A copy of another run, with
+    the same history under a later name, is there and counts for nothing.
 
     Raises `UsageProblem` when there is no such folder.
     """
@@ -29,7 +32,16 @@ def runs_of(root: Path, quarter: Quarter) -> tuple[RunOfQuarter, ...]:
         raise UsageProblem(f"{root}: no such folder")
     first = quarter.after(1 - QUARTERS)
     found = (read(folder, first, quarter) for folder in sorted(root.iterdir()) if is_run(folder))
-    return tuple(run for run in found if run is not None)
+    return tuple(_once([run for run in found if run is not None]))
+
+
+def _once(runs: Sequence[RunOfQuarter]) -> Iterator[RunOfQuarter]:
+    """No two drills have the same history to the byte: it begins with the time and the seed."""
+    first: dict[str, str] = {}
+    for run in runs:
+        name = first.setdefault(run.history_sha256, run.name) if run.history_sha256 else run.name
+        copied = f"a copy of {name}: its history is the same to the byte, and one drill counts once"
+        yield run if name == run.name else dataclasses.replace(run, result=None, problem=copied)
 
 
 def read(folder: Path, first: Quarter, last: Quarter) -> RunOfQuarter | None:

@@ -74,6 +74,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             real_day(getattr(self, key), key)
         if self.status is Status.FIXED and self.fixed_on is None:
             raise ValueError("a finding that is fixed needs 'fixed_on', the day from which drills must not find it")
+        missing = [key for key in ("owner", "until") if getattr(self, key) is None]
+        if self.status is Status.ACCEPTED and missing:
+            raise ValueError(
+                f"a risk that is accepted needs {' and '.join(map(repr, missing))}: who bears it, and how long"
+            )
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
