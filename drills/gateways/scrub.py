@@ -14,7 +14,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _NO_SECRET = re.compile(
-    r"tokens|token_(?:count|limit|ur[il])|tokenizer|credential_(?:name|info)|key_(?:alias|name|header|path)"
+    r"tokens|token_(?:count|limit|url)|tokenizer|credential_(?:name|info)|key_(?:alias|name|header|path)"
     r"|_keys?_(?:tpm|rpm)|keepalive|cache_key|affinity|redact|allow|disable|enable",
     re.IGNORECASE,
 )
