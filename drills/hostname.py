@@ -41,8 +41,7 @@ def read(text: str) -> Authority:
     try:
         return _read(text)
     except _Wrong as wrong:
-        # Before an @ there may be a password, which is never said again.
-        said = shown(text.rpartition("@")[2])
+        said = shown(without_secrets(text))
         advice = f"write only the host: {wrong.instead}" if wrong.instead else ALLOWED
         raise NoHostError(f"{said} {wrong.why}; {advice}") from None
 
@@ -59,6 +58,16 @@ def wrong(text: str) -> str:
 def wrong_of(leg: str, hosts: Iterable[str]) -> Iterator[str]:
     """The sentences about the hosts of a leg that are none."""
     yield from (f"leg {leg}: its host {what}" for host in hosts if (what := wrong(host)))
+
+
+def without_secrets(text: str) -> str:
+    """A URL or host as it may be said again: nothing in front of an @ and nothing behind a ? or #, where passwords and
+    keys are. Where an @ stands behind those, a password may have begun anywhere before it: then only `...`.
+    """
+    before, *behind = re.split(r"[?#]", text, maxsplit=1)
+    if "@" in "".join(behind):
+        return "..."
+    return before.rpartition("@")[2] + ("?..." if behind else "")
 
 
 class _Wrong(Exception):

@@ -6,12 +6,11 @@ like one of them must not change what a drill has measured. Pure.
 
 from __future__ import annotations
 
-import html
-import json
 import re
-import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import msgspec
 
@@ -32,12 +31,15 @@ from drills.events import (
     RunEnded,
     RunStarted,
 )
+from drills.secretforms import cut_size, forms, is_frame, pieces
 
 REDACTED = "[redacted]"
 _AT_LEAST = 6
 """Shorter ones would garble every text, and are not secret."""
 _PART_AT_LEAST = 4
 """What is left of a secret where a text was cut: so much of it is taken out, too."""
+_CUT_BY_PROGRAM = re.compile(r"[\s.\u2026*]+\Z")
+"""What stands behind a secret that the program itself cut, at the end of its line."""
 _WORD = re.compile(r"[A-Za-z_. -]{1,15}")
 
 TEXTS: Mapping[type, tuple[str, ...]] = MappingProxyType(
@@ -61,60 +63,115 @@ TEXTS: Mapping[type, tuple[str, ...]] = MappingProxyType(
 """By event, the fields that may hold what somebody else said. All other fields are the drill's own words."""
 
 
+@dataclass(frozen=True)
+class _Form:
+    """One way in which a secret may stand in a text. certain: it is no plain word. cut: how much of its beginning gives
+    it away anywhere in a text.
+    """
+
+    text: str
+    certain: bool
+    cut: int
+
+
 class Redactor:
     """Removes known secrets from text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: frozenset[str] = frozenset()
-        self._forms: tuple[str, ...] = ()
-        self._certain: tuple[str, ...] = ()
+        self._by_head: dict[str, list[_Form]] = {}
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets. The longest are replaced first, so that one inside another leaves no rest."""
-        self._secrets |= {secret for secret in secrets if len(secret) >= _AT_LEAST}
-        self._forms = _longest_first(self._secrets)
-        self._certain = _longest_first(one for one in self._secrets if _WORD.fullmatch(one) is None)
+        """Add secrets, each with what is secret in it by itself: see `secretforms.pieces`."""
+        new = {piece for secret in secrets for piece in pieces(secret) if len(piece) >= _AT_LEAST} - self._secrets
+        self._secrets |= new
+        found = {form.text: form for forms in self._by_head.values() for form in forms}
+        for secret in sorted(new):
+            certain = _WORD.fullmatch(secret) is None
+            for text in forms(secret):
+                if len(text) >= _AT_LEAST and not (text in found and found[text].certain):
+                    found[text] = _Form(text, certain, cut_size(text) if certain else len(text) + 1)
+        self._by_head = {}
+        for form in found.values():
+            self._by_head.setdefault(form.text[:_PART_AT_LEAST], []).append(form)
 
     def clean(self, text: str) -> str:
-        """The text without secrets, in whatever form they are quoted, and without the rest of one that was cut off at
-        its end.
-        """
-        text = _without(text, self._forms)
-        rest = max((_rest(text, form) for form in self._certain), default=0)
-        return text[:-rest] + REDACTED if rest else text
+        """The text without secrets, in whatever form they are quoted, and without the rest of one that was cut off."""
+        forms = self._near(text)
+        return _without(text, forms) if forms else text
 
     def clean_name(self, text: str) -> str:
         """A name without secrets. A secret that is a short plain word may be the name itself, and stays."""
-        return _without(text, self._certain)
+        forms = [form for form in self._near(text) if form.certain]
+        for form in forms:
+            text = text.replace(form.text, REDACTED)
+        return text
+
+    def clean_host(self, text: str) -> str:
+        """A host without secrets, whatever their case: a part between two dots goes as a whole, or it stays. A secret
+        that is a short plain word may be a part of any name, and stays.
+        """
+        certain = [form.text.lower() for forms in self._by_head.values() for form in forms if form.certain]
+        for form in certain:
+            if "." in form:
+                text = re.sub(re.escape(form), REDACTED, text, flags=re.IGNORECASE)
+        return ".".join(
+            REDACTED if any(form in label.lower() for form in certain) else label for label in text.split(".")
+        )
 
     def event(self, event: AnyEvent) -> AnyEvent:
         """An event without secrets in its texts."""
         changes: dict[str, object] = {}
         for name in TEXTS.get(type(event), ()):
             value = getattr(event, name)
-            clean = self.clean_name if name == "claimed" else self.clean
-            cleaned = tuple(map(clean, value)) if isinstance(value, tuple) else clean(value)
+            clean = self._cleaners.get(name, Redactor.clean)
+            cleaned = tuple(clean(self, one) for one in value) if isinstance(value, tuple) else clean(self, value)
             if cleaned != value:
                 changes[name] = cleaned
         return msgspec.structs.replace(event, **changes) if changes else event
 
+    _cleaners: ClassVar[Mapping[str, Callable[[Redactor, str], str]]] = MappingProxyType(
+        {"claimed": clean_name, "host": clean_host}
+    )
 
-def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
+    def _near(self, text: str) -> list[_Form]:
+        """The forms of which at least the beginning is in the text, the longest first, so that one inside another
+        leaves no rest. Most texts have none: one quick look for each beginning decides.
+        """
+        found = [form for head, forms in self._by_head.items() if head in text for form in forms]
+        return sorted(found, key=lambda form: len(form.text), reverse=True)
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """The secret, and how it looks inside JSON (once and twice), Python, HTML and a URL."""
-    quoted = json.dumps(secret)[1:-1]
-    yield from (secret, quoted, json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(quoted)[1:-1])
-    yield from (repr(secret)[1:-1], html.escape(secret), urllib.parse.quote(secret))
-    yield urllib.parse.quote(secret, safe="")
-
-
-def _without(text: str, forms: Iterable[str]) -> str:
+def _without(text: str, forms: Sequence[_Form]) -> str:
     for form in forms:
-        text = text.replace(form, REDACTED)
+        text = text.replace(form.text, REDACTED)
+    for form in forms:
+        if form.cut < len(form.text):
+            text = _without_beginning(text, form)
+    certain = [form.text for form in forms if form.certain and not is_frame(form.text)]
+    if rest := max((_rest(text, form) for form in certain), default=0):
+        return text[:-rest] + REDACTED
+    behind = _CUT_BY_PROGRAM.search(text)
+    if behind is None:
+        return text
+    said = text[: behind.start()]
+    rest = max((_rest(said, form) for form in certain), default=0)
+    # A program ends its lines where it likes, often with a word; only a drill's own cut may leave a word of a secret.
+    if rest and not (said[-rest:].isalpha() and said[-rest:].islower()):
+        return said[:-rest] + REDACTED + behind[0]
+    return text
+
+
+def _without_beginning(text: str, form: _Form) -> str:
+    """The text without what it has of a secret's beginning, as far as that goes."""
+    beginning, start = form.text[: form.cut], 0
+    while (start := text.find(beginning, start)) >= 0:
+        size = form.cut
+        while start + size < len(text) and size < len(form.text) and text[start + size] == form.text[size]:
+            size += 1
+        text = text[:start] + REDACTED + text[start + size :]
+        start += len(REDACTED)
     return text
 
 

@@ -222,7 +222,7 @@ BAD: list[tuple[str, list[str]]] = [
         "name: My Gateway\ncommand: python gateway.py\n" + LEG,
         [
             "1:7: 'name' in the gateway: 'My Gateway' must be lower-case letters, digits and dashes",
-            "2:10: 'command' in the gateway must be a list (`- item`), not 'python gateway.py'",
+            "2:10: 'command' must be a list (`- item`) of its words, not one text",
         ],
     ),
     ("name: g\ncommand: []\n" + LEG, ["2:10: 'command' in the gateway: must have at least 1 item"]),
@@ -234,6 +234,14 @@ BAD: list[tuple[str, list[str]]] = [
             "2:27: unknown placeholder {prot}; did you mean 'port'? allowed: config, leg.a, port",
             "2:37: unknown placeholder {leg.b}; did you mean 'leg.a'? allowed: config, leg.a, port",
         ],
+    ),
+    (
+        TOP + 'env: {A: "{hunterSECRET}"}\n' + LEG,
+        ["3:10: unknown placeholder {...}; allowed: config, leg.a, port"],
+    ),
+    (
+        "name: g\ncommand: python3 gw.py --key SECRETcmd\n" + LEG,
+        ["2:10: 'command' must be a list (`- item`) of its words, not one text"],
     ),
     (TOP + "env: [A=1]\n" + LEG, ["3:6: env must be a mapping (`NAME: value`)"]),
     (TOP + "env:\n" + LEG, ["3:5: 'env' in the gateway has no value; it takes a mapping with NAME: value"]),

@@ -77,7 +77,18 @@ def test_what_is_no_host(text: str, said: str) -> None:
     assert (str(raised.value), wrong(text)) == (said, said)
 
 
-@pytest.mark.parametrize("text", ["https://me:se:cret@h.com/v1", "me:secret@h", "https://me:1/secret@h", "secret@"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:se:cret@h.com/v1",
+        "me:secret@h",
+        "https://me:1/secret@h",
+        "secret@",
+        "https://h/v1?key=secret",
+        "https://h?mail=a@b&key=secret",
+        "https://me:se?cret@h",
+    ],
+)
 def test_a_password_is_not_said(text: str) -> None:
     """Nothing in front of an @ is repeated, not even as advice."""
     said = wrong(text)
@@ -137,6 +148,23 @@ def test_a_private_copy_calls_no_such_host(tmp_path: Path) -> None:
     """It has another base URL, so the config can be drilled."""
     (tmp_path / "config.yaml").write_text(LITELLM.replace("HOST", "[::1"))
     assert drill("plan", "primary-down", "--config", "config.yaml", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h:1?key=SECRETq",
+        "https://u:SECRET@h:1",
+        "https://u:" + "x" * 200 + "SECRET@h:1",
+        "ftp://h?key=SECRET",
+        "http://u:SECRET@0.0.0.0",
+    ],
+)
+def test_the_url_of_a_gateway_is_said_without_its_secrets(url: str) -> None:
+    """Neither user and password nor the query, however long they are."""
+    with pytest.raises(UsageProblem) as raised:
+        base_of(url)
+    assert not any(word in str(raised.value) for word in ("SECRET", "xxx", "u:"))
 
 
 @pytest.mark.parametrize("url", ["http://a..b:4000", "http://0.0.0.0:4000/v1", "https://*.example.com"])

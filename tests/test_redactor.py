@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+import re
 import typing
+import urllib.parse
 from pathlib import Path
 
 import msgspec
@@ -15,11 +19,14 @@ from drills.events import (
     ArrivalDone,
     AttemptReceived,
     Ending,
+    HostTried,
+    HowTried,
     PlaneTrouble,
     ProgramEnded,
 )
-from drills.gateways.scrub import secrets_in
+from drills.gateways.credentials import of_header, secrets_in
 from drills.history import HistoryWriter, read
+from drills.legs import Leg
 from drills.redactor import REDACTED, TEXTS, Redactor
 
 OWN = {
@@ -119,6 +126,108 @@ def test_a_plain_word_is_no_name_to_hide() -> None:
     assert redactor.event(ended) == msgspec.structs.replace(ended, said=(f"key {REDACTED}", "bye"))
 
 
+QUOTED = "pa ss/w+rd&<é>\"SECRET'0012"  # nobody's
+FORMS = [
+    urllib.parse.quote(QUOTED),
+    urllib.parse.quote(QUOTED, safe=""),
+    urllib.parse.quote_plus(QUOTED),
+    re.sub("%..", lambda match: match[0].lower(), urllib.parse.quote_plus(QUOTED)),
+    json.dumps(QUOTED).replace("/", "\\/"),
+    json.dumps(QUOTED).replace("u00e9", "u00E9"),
+    json.dumps(QUOTED, ensure_ascii=False).replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"),
+    html.escape(QUOTED),
+    html.escape(QUOTED, quote=False),
+    html.escape(QUOTED).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+    repr(QUOTED.encode()),
+    base64.b64encode(QUOTED.encode()).decode(),
+    base64.b64encode(f"user:{QUOTED}".encode()).decode(),
+    base64.urlsafe_b64encode(f"me:{QUOTED}".encode()).decode(),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_the_forms_of_other_languages(form: str) -> None:
+    """At most a few characters of Base64 that are shared with what stands around it are left."""
+    cleaned = Redactor([QUOTED]).clean(f"x {form} y")
+    assert REDACTED in cleaned
+    assert len(cleaned) <= len(f"x \"user:b'{REDACTED}'\" y") + 4
+    assert "0012" not in cleaned
+
+
+def test_half_a_character_is_no_reason_to_fail() -> None:
+    """JSON may hold one."""
+    assert Redactor(["sk-\ud800-0123456789"]).clean("key sk-\ud800-0123456789") == f"key {REDACTED}"
+
+
+BASIC = base64.b64encode(b"me:hunter2hunter2").decode()
+SCHEMES = [
+    ("Bearer KEY-0123456789", "KEY-0123456789"),
+    ("bearer   KEY-0123456789", "KEY-0123456789"),
+    ("Token KEY-0123456789", "KEY-0123456789"),
+    ("ApiKey KEY-0123456789", "KEY-0123456789"),
+    (f"Basic {BASIC}", BASIC),
+    (f"Basic {BASIC}", "me:hunter2hunter2"),
+    (f"Basic {BASIC}", "hunter2hunter2"),
+]
+
+
+@pytest.mark.parametrize(("value", "credential"), SCHEMES)
+def test_the_credential_of_a_header_is_secret_by_itself(value: str, credential: str) -> None:
+    """A gateway says `Incorrect API key provided: KEY`, without the word in front; that word is no secret."""
+    redactor = Redactor([value])
+    assert redactor.clean(f"Incorrect API key provided: {credential}.") == f"Incorrect API key provided: {REDACTED}."
+    assert redactor.clean(value) == value.replace(value.rsplit(maxsplit=1)[-1], REDACTED)
+    assert redactor.clean("Bearer lines, Basic facts") == "Bearer lines, Basic facts"
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvSECRETAwIBADANBg\nKYzzSECRETzz\n-----END PRIVATE KEY-----\n"
+
+
+def test_a_secret_of_several_lines_is_secret_line_by_line() -> None:
+    """A log is cleaned by lines; each keeps its end."""
+    redactor = Redactor([PEM])
+    for line in PEM.splitlines():
+        assert redactor.clean(f"pem: {line}\n") == f"pem: {REDACTED}\n"
+    assert redactor.clean(PEM) == f"{REDACTED}\n"
+    assert redactor.clean(json.dumps({"key": PEM})) == f'{{"key": "{REDACTED}\\n"}}'
+    assert redactor.clean("-------- a title --------\n") == "-------- a title --------\n"
+
+
+@pytest.mark.parametrize("behind", ["", "\n", "...", "...\n", "…", ". Find it", '..."}}', " and more\n"])
+def test_a_secret_that_the_program_cut(behind: str) -> None:
+    """At the end of a line, or with text behind it; its public beginning is no part of it."""
+    redactor = Redactor(["sk-prodKEYabcdefghijklmnop12345"])
+    assert redactor.clean(f"key=sk-prodKEYabcdef{behind}") == f"key={REDACTED}{behind}"
+    assert redactor.clean(f"a key begins with sk- or AKIA{behind}") == f"a key begins with sk- or AKIA{behind}"
+
+
+def test_the_beginning_of_ordinary_text_is_no_cut_secret() -> None:
+    """A URL, a sentence, JSON and a word begin like many others."""
+    redactor = Redactor(
+        ["https://h/SECRET", '{"type": "SECRET1"}', "openai-SECRET12", "pw with SECRET1", "sk-ant-api03-a1b2c3d4"]
+    )
+    for text in (
+        "see https://h.example\n",
+        '{"type": "other"} and',
+        "it is openai\n",
+        "pw with that,",
+        "sk-ant-api03- keys",
+    ):
+        assert redactor.clean(text) == text
+
+
+def test_a_word_stays_in_a_host_and_a_key_goes_with_its_label() -> None:
+    """Names are looked up in lower case, and a key among them is one all the same."""
+    redactor = Redactor(["openai", "SECRETkey12", "key.with.DOTS1"])
+
+    def tried(host: str) -> HostTried:
+        return HostTried(at_s=1.0, host=host, how=HowTried.LOOKED_UP)
+
+    assert redactor.event(tried("x.api.openai.com")) == tried("x.api.openai.com")
+    assert redactor.event(tried("x-secretkey12-y.openai.com")) == tried(f"{REDACTED}.openai.com")
+    assert redactor.event(tried("a.key.with.dots1.com")) == tried(f"a.{REDACTED}.com")
+
+
 ENV = [
     ("DB_PASSWD", "hunter2hunter2", ("hunter2hunter2",)),
     ("REDIS_DSN", "redis://h:6379", ("redis://h:6379",)),
@@ -128,6 +237,26 @@ ENV = [
     ("OPENAI_API_KEY", "k", ("k",)),
     ("MAX_TOKENS", "100000", ()),
     ("MODE", "arrival", ()),
+    ("ACCESS_TOKENS", "tokSECRETplural99", ("tokSECRETplural99",)),
+    ("ALLOWED_API_KEYS", "allowSECRETkey88", ("allowSECRETkey88",)),
+    ("ENABLE_KEY", "wwwwSECRET1", ("wwwwSECRET1",)),
+    ("ENABLE_KEY", "true", ()),
+    ("API_KEYS", "listSECRET1, listSECRET2", ("listSECRET1", "listSECRET1, listSECRET2", "listSECRET2")),
+    ("API_TOKEN", "1234567890", ("1234567890",)),
+    ("DB_PASSWORD", "48291042", ("48291042",)),
+    ("DB_PASSWORD", "sunshine", ("sunshine",)),
+    ("STATUS_KEY", "status", ()),
+    ("HOST_KEY", "api.anthropic.com", ()),
+    ("SENTRY", "ghp_SECRETgithubtoken1234567890abcdef", ("ghp_SECRETgithubtoken1234567890abcdef",)),
+    ("SLACK", "as xoxb-123456789-abcdef, now", ("xoxb-123456789-abcdef",)),
+    ("AWS", "AKIAABCDEFGHIJKLMNOP:" + 40 * "a", ("AKIAABCDEFGHIJKLMNOP:" + 40 * "a", 40 * "a")),
+    ("URL", "postgres://u:p%40ssSECRET@h/db", ("p%40ssSECRET", "p@ssSECRET")),
+    ("URL", "postgres://u:pa/ss@h/db", ("pa/ss",)),
+    ("URL", "redis://:p:ass@w0rd@h/1", ("p:ass@w0rd",)),
+    ("URL", "https://tok3nvalue@h/x", ("tok3nvalue",)),
+    ("URL", "https://h.example/@scope/x and https://h:8080/@scope", ()),
+    ("URL", "https://h/x?api_key=zzSECRETzz&page=2", ("zzSECRETzz",)),
+    ("CONN", "Server=x;Password=yySECRETyy;Timeout=30", ("yySECRETyy",)),
 ]
 
 
@@ -140,6 +269,55 @@ def test_which_variables_are_secrets(name: str, value: str, secrets: tuple[str, 
 def test_arguments_may_be_secrets() -> None:
     """By their looks."""
     assert secrets_in({}, ["app.py", "--key", "sk-ant-0123456789"]) == ("sk-ant-0123456789",)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gw.py", "--api-key", "ssSECRETss"],
+        ["gw.py", "--token=ssSECRETss"],
+        ["curl", "-H", "X-Api-Key: ssSECRETss"],
+        ["curl", "-H", "Authorization: Bearer ssSECRETss"],
+        ["sh", "-c", "exec gw --port 1 --password 'ssSECRETss'"],
+        ["sh", "-c", 'curl -H "Authorization: Bearer ssSECRETss" http://h'],
+        ["env", "PROVIDER_KEY=ssSECRETss", "gw"],
+    ],
+)
+def test_the_value_of_an_option_may_be_a_secret(arguments: list[str]) -> None:
+    """By the option's name, as a variable by its; a header as in a legs file."""
+    redactor = Redactor(secrets_in({}, arguments))
+    assert redactor.clean("no ssSECRETss") == f"no {REDACTED}"
+    assert redactor.clean(" ".join(arguments[:2])).startswith(arguments[0])
+
+
+@pytest.mark.parametrize("arguments", [["--max-tokens", "4096"], ["--api-key", "{config}"], ["--key", "--verbose"]])
+def test_an_option_without_a_secret(arguments: list[str]) -> None:
+    """A number, a placeholder, another option."""
+    assert secrets_in({}, arguments) == ()
+
+
+def test_names_and_hosts_of_legs_are_no_secrets() -> None:
+    """They are in each report."""
+    leg = Leg(name="a-1", role=None, provider="openai", vendor="v", model="m", cloud="c", hosts=("eu-1.h.example",))
+    env = {"A_SECRET": "eu-1.h.example", "B_SECRET": "eu-2.h.example"}
+    assert secrets_in(env, (), [leg]) == ("eu-2.h.example",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("X-Auth", "xauthSECRET456", ("xauthSECRET456",)),
+        ("Ocp-Apim-Subscription", "subSECRET789", ("subSECRET789",)),
+        ("Authorization", "Bearer sometestkey", ("Bearer sometestkey",)),
+        ("Content-Type", "application/json", ()),
+        ("X-Request-Id", "drill-0001", ()),
+        ("X-Title", "by sk-SECRET0123456", ("sk-SECRET0123456",)),
+        ("X-Level", "12", ()),
+    ],
+)
+def test_which_headers_are_secrets(name: str, value: str, secrets: tuple[str, ...]) -> None:
+    """All but well-known harmless ones, and these too when they hold what looks like a key."""
+    assert of_header(name, value) == secrets
 
 
 def test_a_bug_of_the_tool_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from drills.gateways.base import Discovery, Gateway, Launch, Progress
-from drills.gateways.scrub import secrets_in
+from drills.gateways.credentials import secrets_in
 from drills.gateways.written import (
     INHERITED,
     NO_VARIABLES,
@@ -122,7 +122,7 @@ class CommandGateway:
             ready_path=self._written.ready,
             chat_path=self._written.chat,
             request_headers=(),
-            secrets=secrets_in(written, self._written.command),
+            secrets=secrets_in(written, self._written.command, found.legs),
         )
 
     def _program(self) -> str | None:

@@ -78,7 +78,7 @@ class FrontGateway:
             ready_path="",
             chat_path=self._written.chat,
             request_headers=tuple((header.name, header.value) for header in headers),
-            secrets=tuple(header.secret for header in headers if header.secret),
+            secrets=tuple(secret for header in headers for secret in header.secrets),
             unsigned=LEG,
         )
 

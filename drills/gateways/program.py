@@ -31,8 +31,9 @@ from msgspec import Meta
 
 from drills import hostname, providers
 from drills.gateways.base import Discovery, Launch, Progress
+from drills.gateways.credentials import secrets_in
 from drills.gateways.litellm_copy import service_account
-from drills.gateways.scrub import is_secret, secrets_in
+from drills.gateways.scrub import is_secret
 from drills.gateways.written import (
     INHERITED,
     NO_VARIABLES,
@@ -188,7 +189,7 @@ class Program:
             chat_path="",
             request_headers=(),
             files=files,
-            secrets=secrets_in(written, self._command),
+            secrets=secrets_in(written, self._command, found.legs),
         )
 
     def _told(self, leg: Leg) -> tuple[str, ...]:
@@ -331,11 +332,11 @@ def _health_problems(url: str) -> Iterator[str]:
     except ValueError:
         good = False
     if not good or re.search(r"[\s\x00-\x1f\x7f]", url):
-        yield f"{shown(url[:200])} is no URL; write http://127.0.0.1:PORT/path"
+        yield f"{shown(hostname.without_secrets(url))} is no URL; write http://127.0.0.1:PORT/path"
     elif parts.username is not None or any(is_secret(value, name) for name, value in parse_qsl(parts.query)):
         yield "the URL has a user or a key in it, which would be written down; write http://127.0.0.1:PORT/path"
     elif not _is_loopback(parts.hostname or ""):
-        yield f"{shown(url[:200])} is not on this host's loopback; write http://127.0.0.1:PORT/path"
+        yield f"{shown(hostname.without_secrets(url))} is not on this host's loopback; write http://127.0.0.1:PORT/path"
 
 
 def _is_loopback(host: str) -> bool:

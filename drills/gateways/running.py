@@ -24,7 +24,7 @@ from msgspec import Meta
 from drills import hostname
 from drills.binding import Key
 from drills.gateways.base import Discovery, Entrance, Progress
-from drills.gateways.scrub import is_secret
+from drills.gateways.credentials import of_header
 from drills.gateways.written import Slug, UrlPath, WrittenLeg, doubles, leg_of, leg_problems, read
 from drills.planeurls import plane_urls
 from drills.ports import check_port
@@ -37,16 +37,15 @@ READY_WITHIN_S = 10.0
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FROM_ENV = re.compile(r"(?P<before>(?:\S.*\s)?)env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 _SAFE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_CREDENTIAL = re.compile(r"authorization|cookie", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Header:
-    """A header of each request. `secret`: its value, or a part of it, that must never be written anywhere."""
+    """A header of each request. `secrets`: its value, or parts of it, that must never be written anywhere."""
 
     name: str
     value: str
-    secret: str
+    secrets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ def _header(name: ScalarNode, value: Node, problems: list[Problem]) -> Header | 
             said = f"the value of {variable} cannot stand in a header" if wanted else "its value must be plain text"
             problems.append(Problem(f"{subject}: {said}", value.place))
         else:
-            hidden = wanted is not None or is_secret(text, name.text) or _CREDENTIAL.search(name.text)
-            return Header(name.text, text, secret if hidden else "")
+            return Header(name.text, text, (secret,) if wanted else of_header(name.text, text))
     return None
 
 
@@ -166,7 +164,7 @@ class RunningGateway:
             ready_path=self._written.ready or "",
             chat_path=self._written.chat,
             request_headers=tuple((header.name, header.value) for header in headers),
-            secrets=tuple(header.secret for header in headers if header.secret),
+            secrets=tuple(secret for header in headers for secret in header.secrets),
             start_timeout_s=READY_WITHIN_S,
         )
 
@@ -195,7 +193,7 @@ def load(url: str, legs: Path) -> RunningGateway:
 
 def base_of(url: str) -> str:
     """The URL without what the paths bring along: a slash or `/v1` at its end. Raises `UsageProblem`."""
-    shortened = shown(url[:200].rpartition("@")[2])  # a password is never said again
+    shortened = shown(hostname.without_secrets(url))
     try:
         parts = urlsplit(url)
         port = parts.port

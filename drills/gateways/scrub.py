@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+
+from drills.gateways.looks import looks_secret
 
 DUMMY = "drill-dummy"
 """What stands where a credential stood."""
@@ -17,11 +18,6 @@ _NO_SECRET = re.compile(
     r"|_keys?_(?:tpm|rpm)|keepalive|cache_key|affinity|redact|allow|disable|enable",
     re.IGNORECASE,
 )
-_LOOKS_SECRET = re.compile(
-    r"sk-[\w-]{8,}|A[KS]IA[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.|eyJ[\w-]{10,}\.|-----BEGIN|gsk_\w{8,}|xai-\w{8,}"
-)
-_ENV_SECRET = re.compile(r"auth|pwd|passphrase", re.IGNORECASE)
-_IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _URL_PARTS = re.compile(r"(://)(?:[^\s?#]*@)?([^\s?#]*)([?#](?!…)\S*)?")
 _QUERY = re.compile(r"[?#][\w.%-]+=\S*")
 
@@ -44,17 +40,7 @@ def scrub(value: object, key: str = "", reference: str | None = None) -> object:
 def is_secret(text: str, key: str) -> bool:
     """Whether a text under this key is a credential, by the key or by its looks."""
     by_name = _SECRET.search(key) is not None and _NO_SECRET.search(key) is None
-    return by_name or _LOOKS_SECRET.search(text) is not None
-
-
-def secrets_in(env: Mapping[str, str], arguments: Iterable[str] = ()) -> tuple[str, ...]:
-    """The credentials among a process's variables and arguments: by the variable's name, by their looks, and passwords
-    inside URLs.
-    """
-    found = {value for name, value in env.items() if is_secret(value, name) or _ENV_SECRET.search(name)}
-    found |= {text for text in arguments if is_secret(text, "")}
-    found |= {match[1] for text in (*env.values(), *arguments) for match in _IN_URL.finditer(text)}
-    return tuple(sorted(found))
+    return by_name or looks_secret(text)
 
 
 def without_url_secrets(text: str) -> str:

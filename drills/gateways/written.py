@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Self, TypeVar
 from msgspec import Meta
 
 from drills import providers
-from drills.binding import Key, bind
+from drills.binding import Key, bind, near
 from drills.legs import ROLES, Leg, role_name
 from drills.problems import Place, Problem, UsageProblem, choices
 from drills.yamlsource import ListNode, MappingNode, Node, ScalarNode, is_null, read_text, shown, tree
@@ -24,6 +24,7 @@ INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "T
 """What a process that is tested takes from the environment: nothing that leads out of this host, and nobody's key."""
 OURS = "DRILL_"
 PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z][A-Za-z0-9_.-]*)\}")
+_PLAIN = re.compile(r"(?:leg\.)?[a-z]{1,15}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LEVEL = re.compile(r"level-([6-9]|[1-9]\d+)")
 _VENDOR_OF_PROVIDER = {"azure": "openai"}
@@ -175,8 +176,20 @@ def as_text(root: Node, problems: list[Problem]) -> Node:
 
     if not isinstance(root, MappingNode):
         return root
-    entries = tuple((key, all_text(value) if key.text in {"command", "env"} else value) for key, value in root.entries)
+
+    entries = tuple(
+        (key, all_text(_listed(key.text, value, problems)) if key.text in {"command", "env"} else value)
+        for key, value in root.entries
+    )
     return replace(root, entries=entries)
+
+
+def _listed(key: str, node: Node, problems: list[Problem]) -> Node:
+    """A command in one line as a list, after saying that it must be one. It is not said again: it may hold a key."""
+    if key != "command" or not isinstance(node, ScalarNode) or is_null(node):
+        return node
+    problems.append(Problem("'command' must be a list (`- item`) of its words, not one text", node.place))
+    return ListNode((ScalarNode("-", quoted=True, place=node.place),), place=node.place)
 
 
 def under(node: Node, key: str) -> Node | None:
@@ -218,7 +231,10 @@ def placeholder_problems(root: Node, allowed: Iterable[str] = ("config", "port")
     for text in texts(root):
         for name in placeholders(text):
             if name not in allowed:
-                yield Problem(f"unknown placeholder {{{name}}}; {choices(name[:60], allowed)}", text.place)
+                # A word in braces may be a piece of a key; it is said again only if it is plainly a word.
+                said = name if near(name, allowed) or _PLAIN.fullmatch(name) else "..."
+                tail = choices(name[:60] if said == name else "", allowed)
+                yield Problem(f"unknown placeholder {{{said}}}; {tail}", text.place)
 
 
 def doubles(root: Node, key: str, what: str) -> Iterator[Problem]:
