@@ -160,8 +160,8 @@ def test_one_lookup_is_told_once() -> None:
 
 
 def test_what_is_no_usual_question_is_told() -> None:
-    """Two questions are an error of form; a kind that nobody asks gets a word; garbage gets silence. Each can carry data
-    away, so none goes by unseen.
+    """Two questions are an error of form; a kind that nobody asks gets a word; garbage gets silence. Each can carry
+    data away, so none goes by unseen.
     """
     server = Server()
     two = bytearray(dnswire.query(5, "two.example"))
