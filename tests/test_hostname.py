@@ -144,6 +144,15 @@ def test_the_host_of_a_base_url(host: str, route: str, command: str, tmp_path: P
     assert (ran.code, ran.err.splitlines()) == (2, [said])
 
 
+def test_a_base_url_with_a_query(tmp_path: Path) -> None:
+    """LiteLLM's SDK calls no model with it: said with its place before anything is started, and nothing of the URL."""
+    (tmp_path / "config.yaml").write_text(LITELLM.replace("HOST/v1", "me:pass1@llm.example/v1?code=word2"))
+    ran = drill("plan", "primary-down", "--config", "config.yaml", "--route", "forward", cwd=tmp_path)
+    what = "its base URL has a query, and LiteLLM puts the path of each call behind that, so no call would be one of a"
+    said = f"drill: config.yaml:3:75: leg openai-gpt-4o: {what} model; leave the query out"
+    assert (ran.code, ran.err.splitlines()) == (2, [said])
+
+
 def test_a_private_copy_calls_no_such_host(tmp_path: Path) -> None:
     """It has another base URL, so the config can be drilled."""
     (tmp_path / "config.yaml").write_text(LITELLM.replace("HOST", "[::1"))
