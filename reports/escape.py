@@ -23,13 +23,19 @@ _FORMULA = ("=", "+", "-", "@")
 _AHEAD = 4
 
 
+_COMMAND = "##["
+"""GitHub's runner takes what follows for a command, anywhere in a line of a log. Source: actions/runner,
+`ActionCommand.TryParse`.
+"""
+
+
 def plain(text: str, at_most: int = 500) -> str:
     """One line without control characters, escape sequences or direction marks, cut at a length.
 
     Of a text that is much too long only the beginning is looked at: ten megabytes cost nothing.
     """
     head = text[: _AHEAD * at_most]
-    one_line = _INVISIBLE.sub(" ", head)
+    one_line = _INVISIBLE.sub(" ", head).replace(_COMMAND, "# #[")
     if len(one_line) <= at_most and len(head) == len(text):
         return one_line
     return one_line[: at_most - 1] + "…"

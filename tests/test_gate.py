@@ -466,6 +466,17 @@ def test_nothing_from_outside_is_taken_for_markup(
         assert line.count("::error ") == 1
 
 
+def test_what_an_old_runner_takes_for_a_command_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A runner of GitHub finds `##[command]` anywhere in a line, so a name in a config could silence annotations."""
+    head = BASE.replace("chat: [gpt-4o", "chat: ['##[stop-commands]tok', gpt-4o")
+    gate(monkeypatch, Runs(base=(PASSES,), head=(FAILS,)), head, ONE, "--annotations", "github")
+    said = capsys.readouterr()
+    assert "stop-commands" in said.out
+    assert "##[" not in said.out + said.err
+
+
 def test_annotations_name_only_files_of_the_repository(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

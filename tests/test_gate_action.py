@@ -117,9 +117,13 @@ def runner(tmp_path: Path) -> Runner:
 
 def test_the_cache_has_one_key_for_each_set_of_pins(runner: Runner) -> None:
     """Of this machine, this Python, and what would be installed."""
-    done = runner.run("Name the cache")
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"failover-drill-\S+-Python-3\.\d+\.\S+-[0-9a-f]{64}", runner.said()["key"])
+    keys = []
+    for gateway in ("litellm", "portkey", "my own.yaml"):
+        done = runner.run("Name the cache", GATEWAY=gateway)
+        assert done.returncode == 0, done.stderr
+        keys.append(runner.said()["key"])
+        assert re.fullmatch(r"failover-drill-\S+-Python-3\.\d+\.\S+-[0-9a-f]{64}", keys[-1])
+    assert len(set(keys)) == 3
 
 
 def test_the_base_is_the_file_of_the_other_commit(runner: Runner) -> None:
@@ -138,6 +142,60 @@ def test_the_base_is_the_file_of_the_other_commit(runner: Runner) -> None:
     for ref in ("", "0" * 40):
         done = runner.run("Find the config as it was", CONFIG="gateway.json", BASE_REF=ref)
         assert (done.returncode, runner.said()["base"]) == (0, "")
+
+
+def test_an_absolute_path_is_the_same_file(runner: Runner) -> None:
+    """It has a base; one outside of the repository cannot have any, and is no new file."""
+    before = runner.git("rev-parse", "HEAD~1")
+    config = str(runner.repository / "gateway.json")
+    done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=before)
+    assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
+    done = runner.run("Find the config as it was", CONFIG=str(runner.folder / "gateway.json"), BASE_REF=before)
+    assert (done.returncode, runner.output.read_text()) == (2, "")
+    assert "::error title=Failover gate::config must be a file of this repository" in done.stdout
+
+
+def test_a_ref_is_never_an_option_of_git(runner: Runner) -> None:
+    """`--upload-pack` would run a command."""
+    done = runner.run("Find the config as it was", CONFIG="gateway.json", BASE_REF="--upload-pack=touch pwned")
+    assert done.returncode == 2
+    assert not (runner.repository / "pwned").exists()
+
+
+def test_a_name_with_a_line_end_is_no_annotation(runner: Runner) -> None:
+    """GitHub reads each line of what a step prints."""
+    config = "new.json\n::error::pwned"
+    done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=runner.git("rev-parse", "HEAD~1"))
+    assert [line for line in done.stdout.splitlines() if line.startswith("::error")] == []
+    assert "new.json%0A::error::pwned is new" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("", []),
+        ("a b.yaml", ["a", "b.yaml"]),
+        ("a\nmy own.yaml\n", ["a", "my own.yaml"]),
+        ("\n  a  \n\n  b\n", ["a", "b"]),
+    ],
+)
+def test_every_scenario_is_taken(runner: Runner, given: str, taken: list[str]) -> None:
+    """In one line, or one on each, and then with spaces in it."""
+    tool = runner.folder / "temp" / "failover-drill" / "bin" / "drill"
+    tool.write_text('#!/bin/sh\nfor word; do echo "<$word>"; done\n')
+    words = dict.fromkeys(("CONFIG", "BASE", "GATEWAY", "SET", "BUDGET", "MODEL"), "x") | {"ALLOW_INCONCLUSIVE": ""}
+    done = runner.run("Drill", SCENARIOS=given, **words)
+    assert done.returncode == 0, done.stderr
+    said = [line[1:-1] for line in done.stdout.splitlines()]
+    assert said[said.index("--model") + 2 :] == taken
+
+
+def test_a_scenario_is_never_an_option(runner: Runner) -> None:
+    """An input for names must not name a program to run."""
+    words = dict.fromkeys(("CONFIG", "BASE", "GATEWAY", "SET", "BUDGET", "MODEL"), "x") | {"ALLOW_INCONCLUSIVE": ""}
+    done = runner.run("Drill", SCENARIOS="a\n--head-program=/bin/true", **words)
+    assert (done.returncode, runner.said()) == (2, {"exit-code": "2"})
+    assert "takes names and files, and no options" in done.stdout
 
 
 @pytest.mark.gateway

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,7 +103,242 @@ MUTATIONS = [
             )
         ],
     ),
+    # the order of a fallback list that also gains or loses one
+    ("[gpt-4o, gemini]", "[gemini, chat, gpt-4o]", [
+        "fallback 24 the fallback chat -> chat was added",
+        "fallback 24 the fallbacks of chat are now gemini -> chat -> gpt-4o, before gpt-4o -> gemini",
+    ]),
+    ("[gpt-4o, gemini]", "[chat, gemini, gpt-4o]", [
+        "fallback 24 the fallback chat -> chat was added",
+        "fallback 24 the fallbacks of chat are now chat -> gemini -> gpt-4o, before gpt-4o -> gemini",
+    ]),
+    ("[gpt-4o, gemini]", "[chat, gpt-4o]", [
+        "fallback 24 the fallback chat -> gemini was removed",
+        "fallback 24 the fallback chat -> chat was added",
+        "fallback 24 the fallbacks of chat are now chat -> gpt-4o, before gpt-4o -> gemini",
+    ]),
+    ("[gpt-4o, gemini]", "[gpt-4o, gemini, chat]", ["fallback 24 the fallback chat -> chat was added"]),
+    ("- chat: [gpt-4o, gemini]", "- chatt: [gpt-4o, gemini]", [
+        "fallback 23 the fallback chat -> gpt-4o was removed",
+        "fallback 23 the fallback chat -> gemini was removed",
+        (
+            "fallback 24 the fallback chatt -> gpt-4o was added, but 'chatt' is no model of this config; "
+            "did you mean 'chat'?"
+        ),
+        (
+            "fallback 24 the fallback chatt -> gemini was added, but 'chatt' is no model of this config; "
+            "did you mean 'chat'?"
+        ),
+    ]),
+    ("[gpt-4o, gemini]", "[{model: gpt-4o, timeout: 500}, gemini]", [
+        "timeout 24 timeout of the fallback chat -> gpt-4o was set to 500 s",
+    ]),
+    # several settings of one deployment at once
+    (
+        "sonnet-4-5-20250929-v1:0\n      aws_region_name: us-east-1\n",
+        "haiku-4-5-20251001-v1:0\n      aws_region_name: eu-west-1\n      rpm: 1\n      max_parallel_requests: 1\n",
+        [
+            (
+                "legs 4 model of chat changed from bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0 to "
+                "bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0"
+            ),
+            "domain 5 aws_region_name of chat changed from us-east-1 to eu-west-1",
+            "other 6 rpm of chat was set to 1",
+            "other 7 max_parallel_requests of chat was set to 1",
+        ],
+    ),
+    (
+        "model: azure/gpt-4o\n      api_base: https://acme-ai.openai.azure.com\n",
+        "model: openai/gpt-4o\n      api_base: https://api.example.com\n      rpm: 1\n",
+        [
+            "legs 11 model of gpt-4o changed from azure/gpt-4o to openai/gpt-4o",
+            "domain 12 api_base of gpt-4o changed from https://acme-ai.openai.azure.com to https://api.example.com",
+            "other 13 rpm of gpt-4o was set to 1",
+        ],
+    ),
+    # as many digits as it takes
+    ("cooldown_time: 15", "cooldown_time: 15.0", []),
+    ("cooldown_time: 15", "cooldown_time: 15.0000001", [
+        "cooldown 22 cooldown_time raised from 15 s to 15.0000001 s",
+    ]),
+    ("cooldown_time: 15", "cooldown_time: 1000000", ["cooldown 22 cooldown_time raised from 15 s to 1000000 s"]),
+    ("cooldown_time: 15", "cooldown_time: 1.0e+6", ["cooldown 22 cooldown_time raised from 15 s to 1000000 s"]),
+    # what a URL may hide
+    ("azure.com", "azure.com/v1?code=Zm9vYmFyc2VjcmV0#frag", [
+        (
+            "domain 12 api_base of gpt-4o changed from https://acme-ai.openai.azure.com to "
+            "https://acme-ai.openai.azure.com/v1?…"
+        ),
+    ]),
 ]  # fmt: skip
+
+NESTED = """\
+  retry_policy: {TimeoutErrorRetries: 0}
+  allowed_fails_policy: {TimeoutErrorAllowedFails: 0}
+  model_group_alias: {gpt: chat}
+environment_variables: {T: first-value-1, PORT: 1}
+"""
+BELOW = [
+    # what is replaced in BASE with NESTED, by what, and what is said
+    ("ErrorRetries: 0", "ErrorRetries: 9", [
+        "retry 25 router_settings.retry_policy.TimeoutErrorRetries raised from 0 to 9",
+    ]),
+    ("ErrorAllowedFails: 0", "ErrorAllowedFails: 900", [
+        "cooldown 26 router_settings.allowed_fails_policy.TimeoutErrorAllowedFails raised from 0 to 900",
+    ]),
+    ("gpt: chat}", "gpt: gpt-4o}", ["legs 27 router_settings.model_group_alias.gpt changed from chat to gpt-4o"]),
+    ("first-value-1", "other-value-2", ["other 28 environment_variables.T was changed"]),
+    ("PORT: 1", "PORT: 8080", ["other 28 environment_variables.PORT was changed"]),
+    (", PORT: 1", "", ["other 28 environment_variables.PORT was dropped"]),
+]  # fmt: skip
+
+INSTEAD = [
+    # where the setting stands, what of BASE is replaced, and what is said when the setting is dropped
+    (
+        "litellm_params",
+        "num_retries: 3",
+        "",
+        "",
+        "retry num_retries of gemini was dropped (it was 3; the router's 0 applies)",
+    ),
+    (
+        "litellm_params",
+        "num_retries: 3",
+        "  num_retries: 0\n",
+        "",
+        "retry num_retries of gemini was dropped (it was 3, default 2)",
+    ),
+    (
+        "litellm_params",
+        "cooldown_time: 40",
+        "",
+        "",
+        "cooldown cooldown_time of gemini was dropped (it was 40 s; the router's 15 s applies)",
+    ),
+    (
+        "litellm_params",
+        "cooldown_time: 40",
+        "time: 15",
+        "time: 0",
+        "cooldown cooldown_time of gemini was dropped (it was 40 s, default 5 s)",
+    ),
+    (
+        "model_info",
+        "cooldown_time: 40",
+        "",
+        "",
+        "cooldown model_info.cooldown_time of gemini was dropped (it was 40 s; the router's 15 s applies)",
+    ),
+    ("litellm_params", "allowed_fails: 7", "", "", "cooldown allowed_fails of gemini was dropped (it was 7)"),
+]
+
+
+@pytest.mark.parametrize(("where", "setting", "old", "new", "said"), INSTEAD)
+def test_what_is_dropped_says_what_holds_now(
+    tmp_path: Path, where: str, setting: str, old: str, new: str, said: str
+) -> None:
+    """A deployment's own value goes before the router's; LiteLLM ignores allowed_fails in litellm_params."""
+    head = BASE.replace(old, new) if old else BASE
+    line = "      api_key: os.environ/GEMINI_API_KEY\n"
+    own = f"      {setting}\n" if where == "litellm_params" else f"    model_info:\n      {setting}\n"
+    found = changes(tmp_path, head, head.replace(line, line + own))
+    assert found is not None
+    assert [f"{one.aspect} {one.what}" for one in found] == [said]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), BELOW)
+def test_a_key_below_others_is_said_with_its_path(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    """Both values, but never of environment_variables."""
+    assert NESTED.count(old) == 1
+    found = changes(tmp_path, BASE + NESTED.replace(old, new), BASE + NESTED)
+    assert found is not None
+    assert [f"{one.aspect} {one.place.line if one.place else 0} {one.what}" for one in found] == said
+
+
+def test_the_own_settings_of_a_fallback(tmp_path: Path) -> None:
+    """`{model: x, timeout: 5}`: also in default_fallbacks, and when the entry changes its place."""
+    base = BASE.replace("[gpt-4o, gemini]", "[{model: gpt-4o, timeout: 5}, gemini]")
+    base += "  default_fallbacks: [{model: gemini, timeout: 5}]\n"
+    found = changes(tmp_path, base.replace("timeout: 5}", "timeout: 500}"), base)
+    assert found is not None
+    assert {f"{one.place.line if one.place else 0} {one.what}" for one in found} == {
+        "24 timeout of the fallback chat -> gpt-4o raised from 5 s to 500 s",
+        "25 timeout of the fallback every model -> gemini raised from 5 s to 500 s",
+    }
+
+
+def _west_and_east(*regions: str) -> str:
+    one = "  - model_name: chat\n    litellm_params: {model: bedrock/us.amazon.nova-pro-v1:0, aws_region_name: %s}\n"
+    return "model_list:\n" + "".join(one % region for region in regions)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "said"),
+    [
+        (
+            ["us-west-2", "us-east-1"],
+            ["us-east-1"],
+            ["1 the deployment chat (bedrock/us.amazon.nova-pro-v1:0, us-west-2) was removed"],
+        ),
+        (
+            ["us-west-2", "us-east-1"],
+            ["us-east-1", "eu-west-1"],
+            [
+                (
+                    "5 aws_region_name of chat (bedrock/us.amazon.nova-pro-v1:0, eu-west-1) changed from us-west-2 to "
+                    "eu-west-1"
+                ),
+                "1 model_list has another order",
+            ],
+        ),
+        (["us-west-2", "us-east-1"], ["us-east-1", "us-west-2"], ["1 model_list has another order"]),
+        (
+            ["us-west-2"],
+            ["us-east-1", "us-west-2"],
+            ["3 the deployment chat (bedrock/us.amazon.nova-pro-v1:0, us-east-1) was added"],
+        ),
+    ],
+)
+def test_deployments_are_told_apart_by_all_they_are(
+    tmp_path: Path, base: list[str], head: list[str], said: list[str]
+) -> None:
+    """Two of a name with one model sit in two regions; their order alone does not make them the same."""
+    found = changes(tmp_path, _west_and_east(*head), _west_and_east(*base))
+    assert found is not None
+    assert [f"{one.place.line if one.place else 0} {one.what}" for one in found] == said
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "https://h.example/?code=Zm9vYmFyc2VjcmV0",
+        "https://h.example/v1#Zm9vYmFyc2VjcmV0",
+        "https://Zm9vYmFyc2VjcmV0@h.example/v1",
+        "https://u:Zm9v/YmFyc2VjcmV0@h.example/v1",
+        "h.example/v1?code=Zm9vYmFyc2VjcmV0",
+        "https://h.example/?code=%20a&b='Zm9vYmFyc2VjcmV0'",
+        "https://h.example/?code=a Zm9vYmFyc2VjcmV0",
+    ],
+)
+def test_a_url_never_says_what_it_hides(tmp_path: Path, secret: str) -> None:
+    """Set, changed, dropped, in the name of a deployment, in a list, and under a key of secrets as a number."""
+    written = json.dumps(secret)
+    hidden = BASE.replace("https://acme-ai.openai.azure.com", written)
+    twice = hidden + "".join(f"  model_group_alias: {{a: [{written}]}}\n")
+    twice = twice.replace("router_settings:", "general_settings: {alert_password: 73519}\nrouter_settings:")
+    named = twice.replace(
+        "model_list:",
+        f"model_list:\n  - model_name: gpt-4o\n    litellm_params: {{model: azure/gpt-4o, api_base: {written}}}",
+    )
+    if " " not in secret:  # no model has such a name
+        named = named.replace("- chat: [", f"- {written}: [gemini]\n    - chat: [{written}, ")
+    variants = [BASE, hidden, twice, named, hidden.replace("Zm9v", "Zm9x")]
+    found = [changes(tmp_path, head, base) for base in variants for head in variants]
+    assert None not in found
+    told = [one.what for these in found for one in these or ()]
+    hides = "a value that may hold a password" if "@" in secret else f"{re.split('[?#]', secret)[0]}?…"
+    assert f"api_base of gpt-4o was changed in what is not shown here (it is {hides})" in told
+    assert not [what for what in told if "YmFyc2Vjcm" in what or "73519" in what]
 
 
 @pytest.mark.parametrize(("old", "new", "said"), MUTATIONS)

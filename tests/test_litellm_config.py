@@ -583,6 +583,7 @@ def test_a_config_that_changed_is_not_launched(tmp_path: Path) -> None:
 TWO = "model_list:\n" + _listed("chat") + _listed("spare")
 ADD = "router_settings.fallbacks: [{chat: [other-model-name]}]"
 SPOKEN = ", ".join(SUPPORTED)
+MASTER = "take it out, or write os.environ/LITELLM_MASTER_KEY"
 BAD: dict[str, tuple[str, list[str]]] = {
     "YAML syntax": ("model_list: [a\nb: c\n", ["2:2: not valid YAML: expected ',' or ']', but got ':'"]),
     "empty": ("# nothing\n", ["the config is empty; a LiteLLM config needs a model_list"]),
@@ -602,6 +603,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
             "6:14: the fallback 'spair' is no model_name; did you mean 'spare'? allowed: chat, spare",
             "7:7: fallbacks for 'chatt', which is no model_name; did you mean 'chat'? allowed: chat, spare",
         ],
+    ),
+    "a master key that is empty": (
+        TWO + "router_settings: {fallbacks: [{chat: [spare]}]}\ngeneral_settings: {master_key: null}\n",
+        [f"5:20: LiteLLM does not start with an empty master_key; {MASTER}"],
     ),
     "no fallbacks": (TWO, [f"1:1: nothing to fail over to: no fallback leads from 'chat'; add {ADD}"]),
     "one level with several deployments": (
@@ -741,3 +746,12 @@ def test_a_url_with_a_password_is_shown_without_it(tmp_path: Path) -> None:
     found = GATEWAY.discover(path, None)
     assert found.legs[0].endpoint == "https://x.openai.azure.com/a"
     assert "REAL" not in str(found)
+    urls = {leg.name: f"http://127.0.0.1:{9000 + number}" for number, leg in enumerate(found.legs)}
+    launch = GATEWAY.launch(found, urls, 1, tmp_path / "private")
+    [copy] = (text for name, text in launch.files.items() if name.endswith(".yaml"))
+    # A LiteLLM that stumbles over the query by its own config must stumble over it here.
+    assert (
+        yaml.safe_load(copy)["model_list"][0]["litellm_params"]["api_base"]
+        == f"{urls[found.legs[0].name]}/a?sig=drill-dummy"
+    )
+    assert "REAL" not in copy

@@ -264,6 +264,10 @@ WORDS: list[tuple[tuple[str, ...], list[str]]] = [
             "--health 'localhost' is no URL; write http://127.0.0.1:PORT/path",
         ],
     ),
+    (
+        ("--legs", "anthropic,openai", "--health", "http://me:hpw-REAL@127.0.0.1:1/h?token=htok-REAL", "--", "python"),
+        ["--health the URL has a user or a key in it, which would be written down; write http://127.0.0.1:PORT/path"],
+    ),
     (("--legs", "no/legs.yaml", "--", "python"), ["no/legs.yaml: there is no such file"]),
     (
         ("--legs", "anthropic,openai", "--", "no-such-program", "x"),

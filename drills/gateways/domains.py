@@ -91,6 +91,20 @@ class Domains:
         """The path part of the base URL, without a trailing slash. A private copy keeps it."""
         return _split(self.base).path.rstrip("/")
 
+    def tail(self, dummy: str) -> str:
+        """What a private copy keeps of the base URL behind the host: the path, and the query with `dummy` for its
+        values. A gateway that cannot work with a query must not be seen to work without it.
+        """
+        query = _split(self.base).query
+        told = [
+            f"{name}={value if name.lower() in _PLAIN_QUERY else dummy}"
+            for name, _, value in (part.partition("=") for part in query.split("&"))
+        ]
+        return _split(self.base).path + ("?" + "&".join(told)) if query else self.path
+
+
+_PLAIN_QUERY = {"api-version"}
+
 
 def vendor_of(model: str, otherwise: str) -> str:
     """Who made a model, from its name; `otherwise` when the name does not say."""

@@ -7,7 +7,9 @@ it. A value that may be a credential is never shown.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -15,32 +17,22 @@ from drills.gateways import litellm_document, litellm_legs
 from drills.gateways.changes import Aspect, Change, chain_changes, into_the_same_cloud
 from drills.gateways.items import Item
 from drills.gateways.litellm_config import Config, Deployment, Target, read
-from drills.gateways.litellm_copy import SHAPING_FIELDS
-from drills.gateways.scrub import is_secret
+from drills.gateways.litellm_said import (
+    CHAINS,
+    PROVIDERS_OWN,
+    SECTIONS,
+    SITS,
+    Found,
+    aspect_of,
+    below,
+    canonical,
+    instead_of,
+    scalars,
+    text_of,
+)
+from drills.gateways.scrub import is_secret, without_url_secrets
 from drills.legs import Leg
 from drills.problems import Place, UsageProblem
-
-_ASPECTS = {
-    Aspect.TIMEOUT: ("timeout", "stream_timeout", "request_timeout"),
-    Aspect.COOLDOWN: (
-        *("cooldown_time", "allowed_fails", "allowed_fails_policy", "disable_cooldowns", "health_check_interval"),
-        *("background_health_checks", "enable_health_check_routing", "enable_pre_call_checks"),
-    ),
-    Aspect.RETRY: ("num_retries", "max_retries", "retry_after", "retry_policy", "model_group_retry_policy"),
-    Aspect.LEGS: ("order", "weight", "routing_strategy", "model_group_alias", "routing_groups", "model"),
-    Aspect.FALLBACK: ("max_fallbacks", "disable_fallbacks"),
-    Aspect.DOMAIN: ("aws_region_name", "vertex_location", "vertex_ai_location", "region", "region_name", "api_base"),
-}
-_ASPECT_OF = {name: aspect for aspect, names in _ASPECTS.items() for name in names}
-_SECONDS = {"timeout", "stream_timeout", "request_timeout", "cooldown_time", "retry_after", "health_check_interval"}
-_DEFAULTS = {"cooldown_time": "5 s", "allowed_fails": "3", "num_retries": "2"}
-"""What LiteLLM 1.106.2 takes when a setting is not there (`router.py`, `constants.py`)."""
-_SECTIONS = ("router_settings", "litellm_settings")
-_CHAINS = {"fallbacks", "default_fallbacks"}
-_SHOWN_AT_MOST = 80
-
-Found = Mapping[tuple[str, ...], tuple[object, Place]]
-"""By path of keys: the value, and where its key stands."""
 
 
 def changes(base: Path, head: Path, model: str | None, env: Mapping[str, str]) -> tuple[Change, ...] | None:
@@ -49,7 +41,7 @@ def changes(base: Path, head: Path, model: str | None, env: Mapping[str, str]) -
         documents = litellm_document.load(base), litellm_document.load(head)
     except UsageProblem:
         return None
-    if _canonical(documents[0].root.plain()) == _canonical(documents[1].root.plain()):
+    if canonical(documents[0].root.plain()) == canonical(documents[1].root.plain()):
         return ()
     before, now = (read(document, env) for document in documents)
     found = [
@@ -60,16 +52,9 @@ def changes(base: Path, head: Path, model: str | None, env: Mapping[str, str]) -
     ]
     if not found:
         found = [*_legs_alone(before, now, model)]
-    return tuple(found) or (Change(Aspect.OTHER, "the config differs in what this tool has no words for"),)
-
-
-def _canonical(value: object) -> object:
-    """Two values are the same when these are equal: with types, and with mappings in a fixed order."""
-    if isinstance(value, dict):
-        return ("mapping", tuple(sorted((repr(key), _canonical(item)) for key, item in value.items())))
-    if isinstance(value, list):
-        return ("list", tuple(_canonical(item) for item in value))
-    return (type(value).__name__, repr(value))
+    found = found or [Change(Aspect.OTHER, "the config differs in what this tool has no words for")]
+    # A name may be a URL, too: nothing that was quoted from a config leaves here with what a URL may hide.
+    return tuple(replace(one, what=without_url_secrets(one.what)) for one in found)
 
 
 # --- fallbacks -------------------------------------------------------------------------------------------------------
@@ -82,22 +67,61 @@ def _chains(before: Config, now: Config) -> Iterator[Change]:
         gone = [target for target in old if target.model not in _names(new)]
         come = [target for target in new if target.model not in _names(old)]
         where = new[0].place if new else _fallbacks_place(now)
-        if len(gone) == len(come) == 1:
+        if len(gone) == len(come) == 1 and _names(new) == _swapped(old, gone[0], come[0]):
             what = f"the fallback {asked} -> {gone[0].model} now names {come[0].model!r}{_unknown(now, come[0])}"
             yield Change(Aspect.FALLBACK, what, come[0].place, gone[0].place)
             continue
         for target in gone:
             yield Change(Aspect.FALLBACK, f"the fallback {asked} -> {target.model} was removed", where, target.place)
         for target in come:
-            what = f"the fallback {asked} -> {target.model} was added{_unknown(now, target)}"
+            what = f"the fallback {asked} -> {target.model} was added{_unknown(now, target)}{_asked_by_none(now, name)}"
             yield Change(Aspect.FALLBACK, what, target.place)
         if not gone and not come and _names(old) != _names(new):
             what = f"the fallbacks of {asked} are now tried in the order {', '.join(_names(new))}"
             yield Change(Aspect.FALLBACK, f"{what}; before {', '.join(_names(old))}", where, old[0].place)
+        elif old and new and _names(new) != [*(one for one in _names(old) if one in _names(new)), *_names(come)]:
+            what = f"the fallbacks of {asked} are now {' -> '.join(_names(new))}, before {' -> '.join(_names(old))}"
+            yield Change(Aspect.FALLBACK, what, where, old[0].place)
     if _names(before.everyone or ()) != _names(now.everyone or ()):
         new = now.everyone or ()
         what = f"the fallbacks of every model are now {', '.join(_names(new)) or 'none'}"
         yield Change(Aspect.FALLBACK, what, new[0].place if new else _fallbacks_place(now))
+    settings, others = _own_settings(before), _own_settings(now)
+    for key in (key for key in others if key in settings):
+        of = f" of the fallback {key[0]} -> {key[1]}"
+        yield from scalars(below(settings[key], {"model"}), below(others[key], {"model"}), of, others[key].place)
+
+
+def _swapped(targets: Sequence[Target], gone: Target, come: Target) -> list[str]:
+    return [come.model if target.model == gone.model else target.model for target in targets]
+
+
+def _own_settings(config: Config) -> dict[tuple[str, str, int], Item]:
+    """What the entries of fallback lists bring with them (`{model: x, timeout: 5}`), by the model that is asked for,
+    the model they lead to, and how often that was named before.
+    """
+    found: dict[tuple[str, str, int], Item] = {}
+    root = config.document.root
+    listed = root.get("router_settings", "fallbacks") or root.get("litellm_settings", "fallbacks")
+    lists = [pair for entry in (listed.items if listed else None) or () for pair in (entry.fields or {}).items()]
+    default = root.get("router_settings", "default_fallbacks") or root.get("litellm_settings", "default_fallbacks")
+    for key, item in [*lists, *([("every model", default)] if default else [])]:
+        seen: Counter[str] = Counter()
+        for target in item.items or ():
+            named = target if target.fields is None else target.get("model")
+            name = "" if named is None else named.text
+            found.setdefault((str(key), name, seen[name]), target if target.fields is not None else Item(target.place))
+            seen[name] += 1
+    return found
+
+
+def _asked_by_none(config: Config, name: str) -> str:
+    """What to add about fallbacks of a model that nobody can ask for, when it looks like a typo."""
+    names = config.names()
+    if name == "*" or config.members(name) or name in {one.partition("/")[2] for one in names}:
+        return ""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f", but {name!r} is no model of this config; did you mean {near[0]!r}?" if near else ""
 
 
 def _unknown(config: Config, target: Target) -> str:
@@ -115,7 +139,7 @@ def _names(targets: Sequence[Target]) -> list[str]:
 def _fallbacks_place(config: Config) -> Place:
     """The line that a person would look at for a fallback that is no longer there."""
     root = config.document.root
-    for path in (*((section, "fallbacks") for section in _SECTIONS), *((section,) for section in _SECTIONS)):
+    for path in (*((section, "fallbacks") for section in SECTIONS), *((section,) for section in SECTIONS)):
         item = root.get(*path)
         if item is not None:
             return item.key_place or item.place
@@ -127,40 +151,62 @@ def _fallbacks_place(config: Config) -> Place:
 
 
 def _deployments(before: Config, now: Config) -> Iterator[Change]:
-    names = {key for config in (before, now) for key in _doubled(config)}
-    for old, new in _paired(before.deployments, now.deployments):
+    doubled = [_doubled(config) for config in (before, now)]
+    names = {key for pair in doubled for key in pair}
+    listed = now.document.root.get("model_list")
+    where = now.document.root.place if listed is None else listed.key_place or listed.place
+    pairs = _paired(before.deployments, now.deployments)
+    for old, new in pairs:
         if new is None and old is not None:
-            what = f"the deployment {_called(old, names)} was removed"
-            listed = now.document.root.get("model_list")
-            where = now.document.root.place if listed is None else listed.key_place or listed.place
-            yield Change(Aspect.LEGS, what, where, old.place)
+            yield Change(Aspect.LEGS, f"the deployment {_called(old, names)} was removed", where, old.place)
         elif old is None and new is not None:
             yield Change(Aspect.LEGS, f"the deployment {_called(new, names)} was added", new.place)
         elif old is not None and new is not None:
-            found = _scalars(_below(old.item), _below(new.item), f" of {_called(new, names)}", new.item.place)
-            # Another model brings other credentials and addresses with it: those are the same change.
-            other = _model(old) != _model(new)
-            yield from (one for one in found if not other or one.aspect not in {Aspect.OTHER, Aspect.DOMAIN})
-    orders = [[(one.group, _model(one)) for one in config.deployments] for config in (before, now)]
-    if orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]):
-        listed = now.document.root.get("model_list")
-        yield Change(Aspect.LEGS, "model_list has another order", None if listed is None else listed.key_place)
+            pair, of = (below(old.item), below(new.item)), f" of {_called(new, names)}"
+            if old.provider != new.provider:
+                # Another provider brings other credentials and addresses with it: those are the same change.
+                pair = (_less(pair[0], pair[1]), _less(pair[1], pair[0]))
+            yield from scalars(*pair, of, new.item.place, instead_of(now.document.root, new.item))
+    kept = [old.index for old, new in pairs if old is not None and new is not None]
+    if len(kept) == len(pairs) and kept != sorted(kept):
+        yield Change(Aspect.LEGS, "model_list has another order", where)
+
+
+def _less(these: Found, others: Found) -> Found:
+    """Without a provider's credentials and addresses that the other side does not have."""
+    return {path: found for path, found in these.items() if path in others or not _of_a_provider(path)}
+
+
+def _of_a_provider(path: tuple[str, ...]) -> bool:
+    key = path[-1] if path else ""
+    return aspect_of(path) is Aspect.DOMAIN or is_secret("", key) or key.startswith(PROVIDERS_OWN)
 
 
 def _paired(
     before: Sequence[Deployment], now: Sequence[Deployment]
-) -> Iterator[tuple[Deployment | None, Deployment | None]]:
-    """Deployments that are the same one: by name and model first, then what is left of a name, in order."""
-    left, fresh = list(before), []
-    for new in now:
-        same = next((old for old in left if (old.group, _model(old)) == (new.group, _model(new))), None)
-        if same is None:
-            fresh.append(new)
-        else:
-            left.remove(same)
-            yield same, new
+) -> list[tuple[Deployment | None, Deployment | None]]:
+    """Deployments that are the same one: wholly, or by as much of what tells them apart as possible, and last by their
+    order in what is left of a name. In the order of now, then what was removed.
+    """
+    left, fresh = list(before), list(now)
+    pairs: list[tuple[Deployment | None, Deployment | None]] = []
+    for alike in _ALIKE:
+        for new in tuple(fresh):
+            same = next((old for old in left if old.group == new.group and alike(old) == alike(new)), None)
+            if same is not None:
+                left.remove(same)
+                fresh.remove(new)
+                pairs.append((same, new))
     for group in dict.fromkeys(one.group for one in (*left, *fresh)):
-        yield from zip_longest(*([one for one in side if one.group == group] for side in (left, fresh)))
+        gone, come = ([one for one in side if one.group == group] for side in (left, fresh))
+        pairs += zip_longest(gone, come)
+    return sorted(pairs, key=lambda pair: len(now) if pair[1] is None else pair[1].index)
+
+
+def _sits(deployment: Deployment) -> tuple[str, ...]:
+    """Where a deployment sits, as it is written."""
+    found = (deployment.item.get("litellm_params", key) for key in SITS)
+    return tuple(item.text for item in found if item is not None)
 
 
 def _model(deployment: Deployment) -> str:
@@ -168,15 +214,31 @@ def _model(deployment: Deployment) -> str:
     return "" if item is None else item.text
 
 
-def _doubled(config: Config) -> Iterator[str]:
-    """Names that several deployments have."""
+_ALIKE: tuple[Callable[[Deployment], object], ...] = (
+    lambda one: canonical(one.item.plain()),
+    lambda one: (_model(one), _sits(one), one.ident, one.order),
+    lambda one: (_model(one), _sits(one), one.order),
+    lambda one: (_model(one), _sits(one)),
+    _model,
+)
+"""What two deployments of a name have in common, the most telling first."""
+
+
+def _doubled(config: Config) -> Iterator[str | tuple[str, str]]:
+    """Names that several deployments have, and names with models."""
     groups = [deployment.group for deployment in config.deployments]
-    return (group for group in groups if groups.count(group) > 1)
+    models = [(deployment.group, _model(deployment)) for deployment in config.deployments]
+    yield from (group for group in groups if groups.count(group) > 1)
+    yield from (model for model in models if models.count(model) > 1)
 
 
-def _called(deployment: Deployment, doubled: set[str]) -> str:
-    """A deployment by its name, and by its model where several have that name."""
-    return f"{deployment.group} ({_model(deployment)})" if deployment.group in doubled else deployment.group
+def _called(deployment: Deployment, doubled: Collection[str | tuple[str, str]]) -> str:
+    """A deployment by its name, by its model where several have that name, and by its place where several have both."""
+    if deployment.group not in doubled:
+        return deployment.group
+    model = _model(deployment)
+    sits = _sits(deployment) if (deployment.group, model) in doubled else ()
+    return f"{deployment.group} ({', '.join(text_of(part) for part in (model, *sits))})"
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -188,60 +250,8 @@ def _settings(before: Item, now: Item) -> Iterator[Change]:
             continue
         old, new = before.get(section), now.get(section)
         where = next((item.key_place for item in (new, now) if item is not None and item.key_place is not None), None)
-        yield from _scalars(_below(old, _CHAINS), _below(new, _CHAINS), "", where or now.place)
-
-
-def _below(item: Item | None, skip: Collection[str] = ()) -> Found:
-    """Every value below, lists as a whole, by its path of keys."""
-    found: dict[tuple[str, ...], tuple[object, Place]] = {}
-
-    def walk(here: Item, path: tuple[str, ...]) -> None:
-        if here.fields is not None:
-            for key, value in here.fields.items():
-                if str(key) not in skip:
-                    walk(value, (*path, str(key)))
-        elif not here.empty and path != ("model_name",):
-            found[path] = (here.plain(), here.key_place or here.place)
-
-    if item is not None:
-        walk(item, ())
-    return found
-
-
-def _scalars(old: Found, new: Found, of: str, nearest: Place) -> Iterator[Change]:
-    for path in dict.fromkeys([*old, *new]):
-        before, now = old.get(path), new.get(path)
-        if before is not None and now is not None and _canonical(before[0]) == _canonical(now[0]):
-            continue
-        key = path[-1] if path else "a setting"
-        place = now[1] if now is not None else nearest
-        what = f"{key}{of} {_verb(key, None if before is None else before[0], None if now is None else now[0])}"
-        yield Change(_ASPECT_OF.get(key, Aspect.OTHER), what, place, None if before is None else before[1])
-
-
-def _verb(key: str, before: object, now: object) -> str:
-    shown = SHAPING_FIELDS.fullmatch(key) is not None or key in _ASPECT_OF or isinstance(before or now, bool)
-    if now is None:
-        default = f", default {_DEFAULTS[key]}" if key in _DEFAULTS else ""
-        return f"was dropped (it was {_value(key, before)}{default})" if shown else "was dropped"
-    if not shown:
-        return "was set" if before is None else "was changed"
-    if before is None:
-        return f"was set to {_value(key, now)}"
-    numbers = [value for value in (before, now) if isinstance(value, int | float) and not isinstance(value, bool)]
-    verb = "changed" if len(numbers) < 2 else "raised" if numbers[1] > numbers[0] else "lowered"
-    return f"{verb} from {_value(key, before)} to {_value(key, now)}"
-
-
-def _value(key: str, value: object) -> str:
-    if isinstance(value, str) and is_secret(value, key):
-        return "a secret"
-    if key in _SECONDS and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:g} s"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if isinstance(value, str) and "@" in text:
-        return "a value that may hold a password"
-    return text if len(text) <= _SHOWN_AT_MOST else f"{text[: _SHOWN_AT_MOST - 1]}…"
+        found = [below(item, CHAINS, (section,)) for item in (old, new)]
+        yield from scalars(found[0], found[1], "", where or now.place, instead_of(now, None))
 
 
 # --- legs ------------------------------------------------------------------------------------------------------------

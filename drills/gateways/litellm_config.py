@@ -117,6 +117,12 @@ def read(document: Document, env: Mapping[str, str]) -> Config:
     )
     if deployments:
         problems += _unknown_targets(config)
+    general = root.get("general_settings")
+    master = general.fields.get("master_key") if general is not None and general.fields is not None else None
+    if master is not None and (master.empty or master.scalar == ""):
+        # The private copy has a key of its own, and would hide that the user's file does not start.
+        what = "LiteLLM does not start with an empty master_key; take it out, or write os.environ/LITELLM_MASTER_KEY"
+        problems.append(Problem(what, master.key_place or master.place))
     return replace(config, problems=tuple(problems))
 
 

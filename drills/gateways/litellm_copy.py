@@ -112,7 +112,7 @@ def service_account(token_uri: str) -> str:
 def _rewire(params: Tree, found: Domains, url: str, account: Path) -> tuple[str, ...]:
     """Send one deployment to `url` with dummy credentials. Returns what a drill cannot cover of its sign-in."""
     given = {key for key in BASE_URLS if params.pop(key, None) is not None}
-    base = url + found.path
+    base = url + found.tail(DUMMY)
     if found.dialect == "bedrock":
         return _rewire_bedrock(params, base, given)
     params["api_base"] = base

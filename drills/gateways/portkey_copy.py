@@ -58,7 +58,7 @@ def build(found: Found, urls: Mapping[str, str]) -> PrivateCopy:
     for target in found.config.root.leaves():
         given = _at(tree, target.where)
         leg, known = by_place.get(target.where, (None, None))
-        given["custom_host"] = NOWHERE if leg is None or known is None else urls[leg.name] + known.path
+        given["custom_host"] = NOWHERE if leg is None or known is None else urls[leg.name] + known.tail(DUMMY)
         left_out += [
             f"{document.key_place((*target.where, key))}: {why}" for key, why in _sign_in(given, target.provider)
         ]

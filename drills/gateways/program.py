@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -32,7 +32,7 @@ from msgspec import Meta
 from drills import hostname, providers
 from drills.gateways.base import Discovery, Launch, Progress
 from drills.gateways.litellm_copy import service_account
-from drills.gateways.scrub import secrets_in
+from drills.gateways.scrub import is_secret, secrets_in
 from drills.gateways.written import (
     INHERITED,
     NO_VARIABLES,
@@ -332,6 +332,8 @@ def _health_problems(url: str) -> Iterator[str]:
         good = False
     if not good or re.search(r"[\s\x00-\x1f\x7f]", url):
         yield f"{shown(url[:200])} is no URL; write http://127.0.0.1:PORT/path"
+    elif parts.username is not None or any(is_secret(value, name) for name, value in parse_qsl(parts.query)):
+        yield "the URL has a user or a key in it, which would be written down; write http://127.0.0.1:PORT/path"
     elif not _is_loopback(parts.hostname or ""):
         yield f"{shown(url[:200])} is not on this host's loopback; write http://127.0.0.1:PORT/path"
 

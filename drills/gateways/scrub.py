@@ -22,6 +22,8 @@ _LOOKS_SECRET = re.compile(
 )
 _ENV_SECRET = re.compile(r"auth|pwd|passphrase", re.IGNORECASE)
 _IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+_URL_PARTS = re.compile(r"(://)(?:[^\s?#]*@)?([^\s?#]*)([?#](?!…)\S*)?")
+_QUERY = re.compile(r"[?#][\w.%-]+=\S*")
 
 
 def scrub(value: object, key: str = "", reference: str | None = None) -> object:
@@ -53,3 +55,10 @@ def secrets_in(env: Mapping[str, str], arguments: Iterable[str] = ()) -> tuple[s
     found |= {text for text in arguments if is_secret(text, "")}
     found |= {match[1] for text in (*env.values(), *arguments) for match in _IN_URL.finditer(text)}
     return tuple(sorted(found))
+
+
+def without_url_secrets(text: str) -> str:
+    """The text with only scheme, host and path of every URL in it: user info, query and fragment may hold a secret.
+    So may a query behind a host without its scheme.
+    """
+    return _QUERY.sub("?…", _URL_PARTS.sub(lambda url: f"{url[1]}{url[2]}{'?…' if url[3] else ''}", text))
