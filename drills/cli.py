@@ -5,11 +5,13 @@ Importing this module imports nothing heavy: every command imports what it needs
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
+from drills import commands
 from drills.arguments import parser
 from drills.printing import show
 from drills.problems import EXIT_INVALID, EXIT_USAGE, UsageProblem
@@ -23,8 +25,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
             signal.signal(number, _as_interrupt)
+    _fill_streams()
+    code: int | None = 0  # help is all that is said before a command is known
     try:
-        code = _dispatch(argv)
+        args = _read(argv)
+        code = _always_well(args)
+        code = args.command(args)
         sys.stdout.flush()
     except UsageProblem as problem:
         for one in problem.problems:
@@ -34,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("drill: interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone (a pager, `head`); there is nobody left to tell.
+        # Whoever read our output has gone (a pager, `head`); there is nobody left to tell. What was asked was done when
+        # the code is known; where it is not, a drill may have been cut short.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED if code is None else code
     except OSError as error:
         # A disk that is full, a file that may not be written: the machine's fault, and no verdict on the gateway.
         where = f"{error.filename}: " if error.filename else ""
@@ -51,18 +58,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+def _fill_streams() -> None:
+    """Send what would be said to a stream that was closed before we began (`>&-`) nowhere: Python has None for it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  until the end
+
+
+def _always_well(args: argparse.Namespace) -> int | None:
+    """The exit code of a command that only tells what there is; None for one that finds it out."""
+    return 0 if args.command in {commands.plan, commands.history, commands.listing, commands.doctor} else None
+
+
 def _as_interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _dispatch(argv: Sequence[str] | None) -> int:
+def _read(argv: Sequence[str] | None) -> argparse.Namespace:
     words, program = _split(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(words)
     if program is not None and not hasattr(args, "legs"):
         raise UsageProblem("only `drill run` and `drill plan` take a command after --")
     args.program = program
-    command: int = args.command(args)
-    return command
+    return args
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:

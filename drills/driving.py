@@ -20,6 +20,7 @@ from drills.events import (
     HealthPoll,
     Probe,
     ProgramEnded,
+    Via,
 )
 from drills.gateways.base import Entrance, MakesCalls
 from drills.ground import Ground
@@ -27,7 +28,7 @@ from drills.inferred import is_call, is_whole
 from drills.load import drive
 from drills.measure import HEALTH_EVERY_S
 from drills.plan import Plan
-from drills.preflight import check_gateway
+from drills.preflight import check_gateway, new_mark
 from drills.problems import UsageProblem
 from drills.scenario import Scenario
 
@@ -47,7 +48,9 @@ class Driver(Protocol):
         """Hear of an event of the run."""
 
     async def check(self, keep: Callable[[Probe], None]) -> None:
-        """See that requests are answered, before the timeline. Raises `UsageProblem` when they do not even come."""
+        """See that requests are answered, before the timeline. Raises `UsageProblem` when they do not even come, or
+        the application ends before one is answered.
+        """
 
     async def drive(self, start_s: float, over: asyncio.Event) -> None:
         """Make the requests of the timeline, until they have ended; `over` is set when the timeline is."""
@@ -111,7 +114,8 @@ class Load:
             await asyncio.sleep(_HEARD_WITHIN_S)
             if first[0].id not in self._came:
                 raise UsageProblem(_astray(first[0], self._url, self._what.upstreams))
-        await check_gateway(self._callers, self._clock, keep)
+        streams = self._what.scenario.load.streaming > 0
+        await check_gateway(self._callers, self._clock, keep, streams=streams)
 
     async def drive(self, start_s: float, over: asyncio.Event) -> None:
         """Send every arrival of the plan when it is due."""
@@ -146,6 +150,19 @@ def _astray(probe: Probe, url: str, upstreams: Mapping[str, str]) -> str:
     return (
         f"the gateway's upstreams do not point at the planes: it answered a request that came through none of them; "
         f"they are: {wanted}"
+    )
+
+
+def _no_well_application(why: str, sent_s: float, done_s: float) -> Probe:
+    return Probe(
+        id=new_mark().id,
+        leg=None,
+        via=Via.GATEWAY,
+        stream=False,
+        sent_s=sent_s,
+        first_token_s=None,
+        done_s=done_s,
+        error=why,
     )
 
 
@@ -195,8 +212,10 @@ class OwnCalls:
         while not (self._answered.is_set() and await self._well()):
             if self._ended is not None:
                 raise UsageProblem(self._ended_at_its_start(self._ended))
-            if self._clock.now_s() > until_s:
-                raise UsageProblem(self._never_called())
+            now_s = self._clock.now_s()
+            if now_s > until_s:  # it was started, so its log and its history are kept
+                keep(_no_well_application(self._never_called(), until_s - FIRST_CALL_WITHIN_S, now_s))
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY_S):
                     await self._idle.wait()

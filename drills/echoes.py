@@ -74,11 +74,11 @@ def watchers() -> tuple[socket.socket, ...]:
 
 
 def read(packet: bytes) -> Echo | None:
-    """What a packet says of a port of this machine; None when it says nothing, is broken, or speaks of port 53, which
-    is the network's name server.
+    """What a packet says of a port of this machine; None when it says nothing, is broken, or speaks of port 53 of
+    IPv4, which is the network's name server.
     """
     found = _read(packet)
-    return None if found is None or found.port == _DNS else found
+    return None if found is not None and found.port == _DNS and packet[0] >> 4 == 4 else found
 
 
 def _read(packet: bytes) -> Echo | None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import stringprep
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+import idna
 
 from drills.yamlsource import shown
 
@@ -18,7 +21,7 @@ _NAME_AT_MOST, _LABEL_AT_MOST = 253, 63
 _PORT_AT_MOST = 65535
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:|https?)//")
 
 
 class Authority(NamedTuple):
@@ -41,7 +44,7 @@ def read(text: str) -> Authority:
     try:
         return _read(text)
     except _Wrong as wrong:
-        said = shown(without_secrets(text))
+        said = shown("...@" if text.endswith("@") else without_secrets(text))
         advice = f"write only the host: {wrong.instead}" if wrong.instead else ALLOWED
         raise NoHostError(f"{said} {wrong.why}; {advice}") from None
 
@@ -79,9 +82,11 @@ class _Wrong(Exception):
 
 def _read(text: str) -> Authority:
     if _SCHEME.match(text):
-        raise _Wrong("is a URL", _inside(text.partition("://")[2]))
+        raise _Wrong("is a URL", _inside(text.partition("//")[2]))
     if "/" in text or "?" in text or "#" in text:
         raise _Wrong("has a path behind the host", _inside(text))
+    if text.endswith("@"):
+        raise _Wrong("has no host behind the @")
     if "@" in text:
         raise _Wrong("has a user in front of the host", _inside(text))
     name, port = _parted(text)
@@ -174,10 +179,25 @@ def _too_long(length: int) -> _Wrong:
 def _in_ascii(name: str) -> str:
     """A name as it is sent, in lower case, without a dot at its end."""
     if not name.isascii():
+        written = name
         try:
-            name = name.encode("idna").decode("ascii")
+            name = written.encode("idna").decode("ascii")
         except UnicodeError:
             raise _Wrong(
                 "is no name in another alphabet: a part cannot be written as xn--..., or is too long so"
             ) from None
+        if all(_LABEL.fullmatch(label) for label in name.lower().removesuffix(".").split(".")):
+            _same_to_all(written, name)
     return name.lower().removesuffix(".")
+
+
+def _same_to_all(written: str, old: str) -> None:
+    """Programs differ in what they send for some names: `old` is by IDNA 2003, and many go by IDNA 2008 (UTS 46)."""
+    if any(map(stringprep.in_table_b1, written)):
+        raise _Wrong("has a character in it that is not seen and that programs drop; write its xn-- form")
+    try:
+        new = idna.encode(written, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        raise _Wrong("is a name that not all programs can call; write its xn-- form") from None
+    if new.lower() != old.lower():
+        raise _Wrong(f"is {new} to some programs and {old} to others; write the one that your gateway asks for")

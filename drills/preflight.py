@@ -39,7 +39,7 @@ class Checkup:
 
     simulated: legs that are asked straight and through the plane. real: legs that no simulated provider answers.
     signed_in: legs whose identity service is asked as well. direct: where each leg itself listens. reach: where it
-    listens at the plane.
+    listens at the plane. streams: whether real legs are asked for streams as well; they may know none.
     """
 
     prober: Prober
@@ -48,6 +48,7 @@ class Checkup:
     signed_in: Sequence[Leg]
     direct: Mapping[str, Address]
     reach: Reach
+    streams: bool = True
 
     async def make(self, emit: Emit, *, pairs: int, rounds: int) -> None:
         """Probe all of them, kind after kind; legs of a kind side by side, each one request at a time, but real ones
@@ -70,7 +71,7 @@ class Checkup:
         """Through the plane only: each request may cost money."""
         plane, dress = self.reach.addresses[leg.name], self.reach.dress[leg.name]
         for number in range(2 * rounds):
-            emit(await _probe(self.prober, leg, Via.PLANE, plane, number % 2 == 1, dress))
+            emit(await _probe(self.prober, leg, Via.PLANE, plane, self.streams and number % 2 == 1, dress))
 
     async def _identity(self, leg: Leg, emit: Emit, pairs: int) -> None:
         """For a token, as a simulated leg is asked for an answer."""
@@ -137,11 +138,11 @@ def _probe_of(  # noqa: PLR0913  a probe has so many sides
 
 
 async def check_gateway(
-    callers: Callers, clock: Clock, emit: Emit, numbers: Sequence[int] = range(_GATEWAY_PROBES)
+    callers: Callers, clock: Clock, emit: Emit, numbers: Sequence[int] = range(_GATEWAY_PROBES), *, streams: bool = True
 ) -> None:
-    """Warm the gateway up as callers would: one request at a time, whole and streamed in turn."""
+    """Warm the gateway up as callers would: one request at a time, whole and (`streams`) streamed in turn."""
     for number in numbers:
-        mark, stream, sent_s = new_mark(), number % 2 == 1, clock.now_s()
+        mark, stream, sent_s = new_mark(), streams and number % 2 == 1, clock.now_s()
         done = await callers.call(-1 - number, mark, stream, sent_s, PROBE_WITHIN_S * 2)
         if done.ending is Ending.CANCELLED:
             raise asyncio.CancelledError  # the drill is stopped: that says nothing about the gateway

@@ -197,6 +197,7 @@ class _Run:
             signed_in=[leg for leg in job.found.legs if leg.name in of_identity],
             direct={name: Address(port) for name, port in direct.items()},
             reach=reach,
+            streams=job.scenario.load.streaming > 0,
         )
         await checkup.make(keep, pairs=PAIRS, rounds=ROUNDS)
         await driver.check(keep)

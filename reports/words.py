@@ -121,7 +121,8 @@ def host_tried(part: HostPart) -> str:
     """A host that was tried, with its port when that is known."""
     if part.host == MORE_HOSTS:
         return "others, too many to be written down"
-    return f"{part.host}:{part.port}" if part.port else part.host
+    host = f"[{part.host}]" if part.port and ":" in part.host else part.host
+    return f"{host}:{part.port}" if part.port else host
 
 
 def ledger_sums(result: Result) -> str:

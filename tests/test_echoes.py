@@ -60,6 +60,8 @@ PACKETS = [
     (returned(source="::1", to="2001:db8::9"), None),  # as Linux does it with an address that has only a route
     # The name server, and somebody who did not wait for its answer.
     (tcp(RST | ACK, port=53), None),
+    (tcp(RST | ACK, port=53, source="::1"), Echo(53, "tcp", False)),  # it is of IPv4 only
+    (returned(port=53, source="::1"), Echo(53, "udp", False)),
     (returned(port=53), None),
     (returned(port=41_000, by=53), None),
     (returned(code=1), None),
@@ -107,6 +109,7 @@ attempt(socket.gethostname(), 5435)
 attempt("::1", 5436, family=socket.AF_INET6)
 attempt("127.0.0.1", 8125, kind=socket.SOCK_DGRAM)
 attempt("::1", 8126, kind=socket.SOCK_DGRAM, family=socket.AF_INET6)
+attempt("::1", 53, kind=socket.SOCK_DGRAM, family=socket.AF_INET6)
 attempt("127.0.0.1", 4000)
 attempt("127.0.0.1", 7001)
 attempt("::1", 7001, family=socket.AF_INET6)
@@ -123,5 +126,5 @@ attempt("127.0.0.1", 7002)
         assert said.lines == ["111"] * 10 + ["0", "0", "111"]
         assert network.told == []
     tcp_ports = {("localhost", port, "tcp") for port in (5432, 6379, 5433, 5434, 5435, 5436)}
-    assert network.tried() == tcp_ports | {("localhost", 8125, "udp"), ("localhost", 8126, "udp")}
+    assert network.tried() == tcp_ports | {("localhost", port, "udp") for port in (8125, 8126, 53)}
     assert len(network.told) == len(network.tried())

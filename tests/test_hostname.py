@@ -35,11 +35,22 @@ def test_hosts(text: str, name: str, port: int | None) -> None:
 PARTS = "is no host name: its parts are letters, digits, - and _, with no - at either end"
 PORTS = "has no port behind the colon; ports are 1 to 65535"
 ALPHABET = "is no name in another alphabet: a part cannot be written as xn--..., or is too long so"
+ASKED_FOR = "write the one that your gateway asks for"
+UNSEEN = "has a character in it that is not seen and that programs drop; write its xn-- form"
 BAD = [
     ("", f"'' has no host; {ALLOWED}"),
     ("https://api.openai.com/v1", "'https://api.openai.com/v1' is a URL; write only the host: api.openai.com"),
     ("http://h:80", "'http://h:80' is a URL; write only the host: h:80"),
     ("http://", f"'http://' is a URL; {ALLOWED}"),
+    ("https//a.b", "'https//a.b' is a URL; write only the host: a.b"),
+    ("me:secret@", f"'...@' has no host behind the @; {ALLOWED}"),
+    (
+        "faß.de",
+        f"'faß.de' is xn--fa-hia.de to some programs and fass.de to others; {ASKED_FOR}; {ALLOWED}",
+    ),
+    ("a\u200db.de", f"'a\\u200db.de' {UNSEEN}; {ALLOWED}"),
+    ("ü\u00adb.de", f"'ü\\xadb.de' {UNSEEN}; {ALLOWED}"),
+    ("i\u2764.ws", f"'i\u2764.ws' is a name that not all programs can call; write its xn-- form; {ALLOWED}"),
     ("h.com/v1", "'h.com/v1' has a path behind the host; write only the host: h.com"),
     ("a b", f"'a b' {PARTS}; {ALLOWED}"),
     ("*.foo.com", f"'*.foo.com' {PARTS}; {ALLOWED}"),
@@ -141,6 +152,15 @@ def test_the_host_of_a_base_url(host: str, route: str, command: str, tmp_path: P
     (tmp_path / "config.yaml").write_text(LITELLM.replace("HOST", host))
     ran = drill(command, "primary-down", "--config", "config.yaml", "--route", route, cwd=tmp_path)
     said = f"drill: config.yaml:3:75: leg openai-gpt-4o: its host {wrong(host)}"
+    assert (ran.code, ran.err.splitlines()) == (2, [said])
+
+
+def test_a_base_url_with_a_query(tmp_path: Path) -> None:
+    """LiteLLM's SDK calls no model with it: said with its place before anything is started, and nothing of the URL."""
+    (tmp_path / "config.yaml").write_text(LITELLM.replace("HOST/v1", "me:pass1@llm.example/v1?code=word2"))
+    ran = drill("plan", "primary-down", "--config", "config.yaml", "--route", "forward", cwd=tmp_path)
+    what = "its base URL has a query, and LiteLLM puts the path of each call behind that, so no call would be one of a"
+    said = f"drill: config.yaml:3:75: leg openai-gpt-4o: {what} model; leave the query out"
     assert (ran.code, ran.err.splitlines()) == (2, [said])
 
 

@@ -8,12 +8,13 @@ from network_harness import private_network
 from drills.events import MORE_HOSTS, HostTried, HowTried
 from drills.result import decode, encode
 from drills.verdict import judge
-from reports import markdown, text
+from reports import markdown, text, words
 
 SECTION = "## Hosts that the gateway tried and could not reach"
 TRIED = (
     HostTried(at_s=1.5, host="telemetry.example.com", how=HowTried.LOOKED_UP),
     HostTried(at_s=1.6, host="169.254.169.254", port=80, how=HowTried.TCP),
+    HostTried(at_s=1.6, host="2001:db8::5", port=53, how=HowTried.UDP),
     HostTried(at_s=1.7, host="evil|`<b>[x](http://y)\x1b[31m", how=HowTried.ASKED_FOR, port=443),
 )
 
@@ -37,6 +38,8 @@ def test_the_result_and_both_reports_name_each_host() -> None:
     page = markdown.render(result).decode().partition(SECTION)[2].partition("\n## ")[0]
     assert "| telemetry.example.com | looked up | 1.50 s |" in page
     assert "| 169.254.169.254:80 | tcp | 1.60 s |" in page
+    assert "2001:db8::5" in page
+    assert [words.host_tried(part) for part in result.hosts_tried][2] == "[2001:db8::5]:53"
     [line] = [line.text for line in text.render(result, "here") if line.text.startswith("tried and not reached: ")]
     assert "telemetry.example.com, 169.254.169.254:80" in line
 

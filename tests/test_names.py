@@ -9,7 +9,7 @@ import pytest
 from drills.events import HOSTS_TRIED_AT_MOST, MORE_HOSTS, HostTried, HowTried, LookupFailed
 from faults.base import Lookups
 from faults.planes import dnswire
-from faults.planes.names import Meets, Names
+from faults.planes.names import NO_QUERY, Meets, Names
 
 OPENAI, TOKENS = "api.openai.com", "oauth2.googleapis.com"
 ADDRESSES = {OPENAI: "198.18.0.1", TOKENS: "198.18.0.2"}
@@ -74,10 +74,32 @@ def test_what_tries_no_host_is_not_told() -> None:
     """The names of addresses, and this machine itself."""
     server = Server()
     assert server.ask("1.0.18.198.in-addr.arpa", 12)[1] == dnswire.NXDOMAIN
-    assert server.ask("1.0.0.0.ip6.arpa", 12)[1] == dnswire.NXDOMAIN
+    assert server.ask("1." + "0." * 31 + "ip6.arpa", 12)[1] == dnswire.NXDOMAIN
     assert server.ask("localhost")[1:] == (dnswire.NOERROR, ("127.0.0.1",))
     assert server.ask("db.localhost")[1:] == (dnswire.NOERROR, ("127.0.0.1",))
     assert server.told == []
+
+
+NO_ADDRESSES = [
+    ("leak-secret.evil.in-addr.arpa", dnswire.A),
+    ("leak-secret.evil.in-addr.arpa", dnswire.PTR),
+    ("1.0.18.198.in-addr.arpa", dnswire.A),
+    ("txt.in-addr.arpa", 16),
+    ("256.0.18.198.in-addr.arpa", dnswire.PTR),
+    ("01.0.18.198.in-addr.arpa", dnswire.PTR),
+    ("0.18.198.in-addr.arpa", dnswire.PTR),
+    ("1.0.0.0.ip6.arpa", dnswire.PTR),
+    ("1." + "0." * 31 + "ip6.arpa", dnswire.AAAA),
+    ("in-addr.arpa", dnswire.PTR),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), NO_ADDRESSES)
+def test_only_the_reverse_lookup_of_a_whole_address_is_not_told(name: str, kind: int) -> None:
+    """Any other name in the zones of addresses can carry data away."""
+    server = Server()
+    assert server.ask(name, kind)[1] == dnswire.NXDOMAIN
+    assert server.hosts == [name]
 
 
 @pytest.mark.parametrize("kind", [33, 65, 64, 16, 15, 5, 2, 255])
@@ -135,6 +157,45 @@ def test_one_lookup_is_told_once() -> None:
         server.say(OPENAI, kind, number=77)
     server.say(OPENAI, number=78)
     assert len(server.told) == 2
+
+
+def test_what_is_no_usual_question_is_told() -> None:
+    """Two questions are an error of form; a kind that nobody asks gets a word; garbage gets silence. Each can carry
+    data away, so none goes by unseen.
+    """
+    server = Server()
+    two = bytearray(dnswire.query(5, "two.example"))
+    two[5] = 2
+    two += dnswire.query(5, "second.example")[12:]
+    said = server.names.answer(bytes(two), 1)
+    assert said is not None
+    assert dnswire.read_answer(said) == (5, dnswire.FORMERR, ())
+    assert server.hosts == ["two.example"]
+    for name in ("notify.example", OPENAI):
+        message = bytearray(dnswire.query(6, name))
+        message[2] |= 0x20  # a notice (RFC 1996)
+        said = server.names.answer(bytes(message), 1)
+        assert said is not None
+        assert dnswire.read_answer(said) == (6, dnswire.NOTIMP, ())
+    assert server.hosts == ["two.example", "notify.example", NO_QUERY]
+    assert server.names.answer(b"\xff" * 40, 1) is None
+    assert server.names.answer(b"secret", 1) is None
+    assert server.hosts == ["two.example", "notify.example", NO_QUERY]
+
+
+@pytest.mark.parametrize(
+    "message", [b"x", b"\xff" * 40, dnswire.query(5, "a.example")[:15], dnswire.query(5, "a")[:12]]
+)
+def test_what_asks_for_nothing_is_told_as_such(message: bytes) -> None:
+    """Whatever is wrong with it; it is answered when it is a query."""
+    server = Server()
+    said = server.names.answer(message, 1)
+    assert server.hosts == [NO_QUERY]
+    if message[:2] == b"\x00\x05":
+        assert said is not None
+        assert dnswire.read_answer(said) == (5, dnswire.FORMERR, ())
+    else:
+        assert said is None
 
 
 def test_what_is_no_question_is_left_alone() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from drilling import Ran, descendants, drill, events, gone, listened_on, listeners, start, until_line
 
-from drills import providers
+from drills import cli, driving, providers
 from drills.gateways.base import Gateway, Launch, MakesCalls, TakesUnchanged
 from drills.gateways.program import Program, load
 from drills.legs import Leg, Selector, select
@@ -557,3 +557,37 @@ def test_an_application_that_calls_nobody(tmp_path: Path) -> None:
     what = "app.py ended by itself with exit code 1 before its first call was answered: no model is configured"
     assert (ran.code, ran.err) == (2, f"drill: {what}\n")
     assert not list((tmp_path / "drill-results").glob("*"))
+
+
+NEVER_WELL = """\
+import json, os, time, urllib.request
+body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+print("about to call", flush=True)
+request = urllib.request.Request(
+    os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+    body, {"content-type": "application/json", "authorization": "Bearer k"},
+)
+urllib.request.urlopen(request, timeout=5).read()
+time.sleep(60)
+"""
+
+
+def test_an_application_that_is_never_healthy_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The drill proved nothing: the run is kept with its log, and says why."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(driving, "FIRST_CALL_WITHIN_S", 1.0)
+    health = f"http://127.0.0.1:{lasting_port()}/h"
+    (tmp_path / "app.py").write_text(NEVER_WELL)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(
+            ["run", "primary-down", "--legs", "openai,anthropic", "--health", health, "--", sys.executable, "app.py"]
+        )
+    assert ended.value.code == 3
+    said = capsys.readouterr().out
+    assert f"app.py was not healthy within 1 s: {health} does not answer with 200" in said
+    assert "Make the application work without any fault first; gateway.log says what it thinks." in said
+    [folder] = (path for path in (tmp_path / "drill-results").iterdir() if path.is_dir())
+    assert "about to call" in (folder / "gateway.log").read_text()
+    assert (folder / "result.json").exists()

@@ -75,7 +75,7 @@ class LiteLLM:
             left_out=copy.left_out,
             kept=(*(part.kept for part in unusable), *litellm_unchanged.sign_ins(found)),
             past_proxies=tuple(part.past_proxies for part in unusable if part.past_proxies is not None),
-            not_unchanged=tuple(litellm_unchanged.wrong_hosts(found)),
+            not_unchanged=(*litellm_unchanged.wrong_hosts(found), *litellm_unchanged.queries(found)),
             own_checks=_checks_itself(document),
         )
 

@@ -83,6 +83,17 @@ def wrong_hosts(found: Found) -> Iterator[Problem]:
     return domains.wrong_hosts((leg, _base_place(deployment)) for leg, deployment in found.legs)
 
 
+def queries(found: Found) -> Iterator[Problem]:
+    """Legs whose base URL has a query. The SDK that LiteLLM calls them with puts the path of each call behind it, so a
+    call is one of no model (measured with LiteLLM 1.106.2 and openai-python).
+    """
+    for leg, deployment in found.legs:
+        base = "" if deployment.found is None else deployment.found.base
+        if leg.provider == "openai" and "?" in base:
+            what = f"leg {leg.name}: its base URL has a query, and LiteLLM puts the path of each call behind that"
+            yield Problem(f"{what}, so no call would be one of a model; leave the query out", _base_place(deployment))
+
+
 def _base_place(deployment: Deployment) -> Place:
     given = (deployment.item.get("litellm_params", key) for key in BASE_URLS)
     return next((item.place for item in given if item is not None), deployment.place)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-A, AAAA = 1, 28
+A, PTR, AAAA = 1, 12, 28
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP = 0, 1, 2, 3, 4
 TTL_S = 5
 """Short: a lookup that a gateway remembers meets no fault."""
@@ -32,6 +32,15 @@ class Query(NamedTuple):
     opcode: int
     recursion: bool
     question: bytes
+
+
+class Refused(NamedTuple):
+    """What is said to a message that is no readable query. name: what it asks for first, empty when it asks for
+    nothing; answer: None for silence.
+    """
+
+    name: str
+    answer: bytes | None
 
 
 class Answer(NamedTuple):
@@ -64,6 +73,24 @@ def answer(query: Query, code: int, addresses: Sequence[str] = ()) -> bytes:
         for one in addresses
     )
     return b"".join([_HEADER.pack(query.id, flags, 1, len(addresses), 0, 0), query.question, *records])
+
+
+def refuse(message: bytes) -> Refused:
+    """What is said to a message that `read_query` does not read. Two questions are an error of form (RFC 9619); what is
+    no query at all gets silence, as an answer to an answer would have no end.
+    """
+    if len(message) < _HEADER.size:
+        return Refused("", None)
+    number, flags, questions = _head(message)[:3]
+    if flags & _IS_ANSWER:
+        return Refused("", None)
+    try:
+        name = _name(message, _HEADER.size)[0] if questions else ""
+    except ValueError:
+        name = ""
+    code = NOTIMP if flags & _OPCODE else FORMERR
+    said = _HEADER.pack(number, _IS_ANSWER | flags & (_OPCODE | _RECURSION) | _CAN_RECURSE | code, 0, 0, 0, 0)
+    return Refused(name, said)
 
 
 def query(number: int, name: str) -> bytes:

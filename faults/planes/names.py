@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 from collections import deque
@@ -25,7 +26,11 @@ _PACKETS_AT_ONCE = 64
 _REMEMBERED = 4096
 _CODES = {Lookups.NXDOMAIN: dnswire.NXDOMAIN, Lookups.SERVFAIL: dnswire.SERVFAIL}
 _THIS_HOST = "127.0.0.1"
-_NAMES_OF_ADDRESSES = (".in-addr.arpa", ".ip6.arpa")
+_ADDRESS_OF_4 = re.compile(r"((?:(?:0|[1-9][0-9]{0,2})\.){4})in-addr\.arpa")
+_ADDRESS_OF_6 = re.compile(r"(?:[0-9a-f]\.){32}ip6\.arpa")
+NO_QUERY = "a DNS query that is none"
+"""Stands for what came to the name server and asks for no name that can be read."""
+_BYTE_AT_MOST = 255
 _ROOT = "."
 
 
@@ -79,13 +84,17 @@ class Names:
         try:
             query = dnswire.read_query(message)
         except ValueError:
-            return None
+            refused = dnswire.refuse(message)
+            self._note_odd(refused.name)
+            return refused.answer
         if query.opcode != 0:
+            self._note_odd(query.name)
             return dnswire.answer(query, dnswire.NOTIMP)
-        if query.name == "localhost" or query.name.endswith(".localhost"):
+        if _is_this_host(query.name):
             return self._found(query, _THIS_HOST)
         if query.name not in self._addresses:
-            self._note(query)
+            if not _is_reverse(query):
+                self._note(query.name or _ROOT)
             return dnswire.answer(query, dnswire.NXDOMAIN)
         meets = self._meets(query.name)
         if meets.lookups is Lookups.ANSWERED:
@@ -96,17 +105,18 @@ class Names:
     def _found(self, query: dnswire.Query, address: str) -> bytes:
         return dnswire.answer(query, dnswire.NOERROR, (address,) if query.type == dnswire.A else ())
 
-    def _note(self, query: dnswire.Query) -> None:
+    def _note_odd(self, name: str) -> None:
+        """Report what is no usual question: by its name, when that is not one of those that are there."""
+        self._note(NO_QUERY if not name or name in self._addresses or _is_this_host(name) else name)
+
+    def _note(self, name: str) -> None:
         """Report a name that nobody has, once, whatever is asked about it: a program may find a host by a record of
-        another type than an address (SRV, HTTPS), and a question can carry data away by itself. Who asks for the name
-        of an address tries none, and who tries a name once more in the domain of this machine tries no other.
+        another type than an address (SRV, HTTPS), and a question can carry data away by itself. Who tries a name once
+        more in the domain of this machine tries no other.
         """
-        name = query.name or _ROOT
         short = name.removesuffix(f".{self._domain}") if self._domain else name
         again = name in self._tried or (short != name and (short in self._tried or short in self._addresses))
-        if name.endswith(_NAMES_OF_ADDRESSES) or again:
-            return
-        if len(self._tried) > HOSTS_TRIED_AT_MOST:
+        if again or len(self._tried) > HOSTS_TRIED_AT_MOST:
             return
         self._tried[name] = None
         host = MORE_HOSTS if len(self._tried) > HOSTS_TRIED_AT_MOST else name
@@ -150,3 +160,17 @@ class Names:
             pass
         finally:
             writer.close()
+
+
+def _is_this_host(name: str) -> bool:
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def _is_reverse(query: dnswire.Query) -> bool:
+    """Whether it asks for the name of a whole address, which tries no host."""
+    if query.type != dnswire.PTR:
+        return False
+    found = _ADDRESS_OF_4.fullmatch(query.name)
+    if found is None:
+        return _ADDRESS_OF_6.fullmatch(query.name) is not None
+    return all(int(number) <= _BYTE_AT_MOST for number in found[1].rstrip(".").split("."))
