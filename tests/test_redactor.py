@@ -326,7 +326,7 @@ def test_a_bug_of_the_tool_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys
     def broken(_argv: object) -> int:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("drills.cli._dispatch", broken)
+    monkeypatch.setattr("drills.cli._read", broken)
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 3
