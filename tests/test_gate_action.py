@@ -150,16 +150,35 @@ def test_an_absolute_path_is_the_same_file(runner: Runner) -> None:
     config = str(runner.repository / "gateway.json")
     done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=before)
     assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
-    done = runner.run("Find the config as it was", CONFIG=str(runner.folder / "gateway.json"), BASE_REF=before)
-    assert (done.returncode, runner.output.read_text()) == (2, "")
-    assert "::error title=Failover gate::config must be a file of this repository" in done.stdout
+    assert runner.run("Take the base away").returncode == 0
+    for outside in (str(runner.folder / "gateway.json"), "../repo/gateway.json", "x/../../gateway.json", ".."):
+        done = runner.run("Find the config as it was", CONFIG=outside, BASE_REF=before)
+        assert (done.returncode, runner.output.read_text()) == (2, ""), outside
+        assert "::error title=Failover gate::config must be a file of this repository" in done.stdout
+    workspace = f"{runner.repository}/"
+    done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=before, GITHUB_WORKSPACE=workspace)
+    assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
 
 
-def test_a_ref_is_never_an_option_of_git(runner: Runner) -> None:
-    """`--upload-pack` would run a command."""
-    done = runner.run("Find the config as it was", CONFIG="gateway.json", BASE_REF="--upload-pack=touch pwned")
-    assert done.returncode == 2
+@pytest.mark.parametrize(
+    "ref", ["--upload-pack=touch pwned", "--upload-pack=true", "+HEAD", "HEAD:main", "##[stop-commands]x", "a\nb", "a]"]
+)
+def test_what_is_no_ref_never_comes_to_git(runner: Runner, ref: str) -> None:
+    """`--upload-pack` would run a command, a refspec would move a branch, and an error of git would repeat the text."""
+    done = runner.run("Find the config as it was", CONFIG="gateway.json", BASE_REF=ref)
+    assert (done.returncode, done.stderr, runner.output.read_text()) == (2, "", "")
+    assert "base-ref a commit or a branch" in done.stdout
+    assert "##[" not in done.stdout
     assert not (runner.repository / "pwned").exists()
+
+
+def test_a_ref_may_be_told_as_git_tells_it(runner: Runner) -> None:
+    """A name, and a commit before it."""
+    runner.git("branch", "release/1.0+c++")
+    for ref in ("HEAD~1", "HEAD^", "release/1.0+c++"):
+        done = runner.run("Find the config as it was", CONFIG="./gateway.json", BASE_REF=ref)
+        assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
+        assert runner.run("Take the base away").returncode == 0
 
 
 def test_a_name_with_a_line_end_is_no_annotation(runner: Runner) -> None:
@@ -168,6 +187,12 @@ def test_a_name_with_a_line_end_is_no_annotation(runner: Runner) -> None:
     done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=runner.git("rev-parse", "HEAD~1"))
     assert [line for line in done.stdout.splitlines() if line.startswith("::error")] == []
     assert "new.json%0A::error::pwned is new" in done.stdout
+    assert runner.run("Take the base away").returncode == 0
+    done = runner.run(
+        "Find the config as it was", CONFIG="##[stop-commands]tok", BASE_REF=runner.git("rev-parse", "HEAD")
+    )
+    assert "::# #[stop-commands]tok is new" in done.stdout
+    assert "##[" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
