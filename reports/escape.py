@@ -17,6 +17,10 @@ _INVISIBLE = re.compile(
     "]+"
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
+_LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)
+"""Where GitHub makes a link of bare text: an address, `www.`, mail and people. It finds them in the text that is shown,
+so that a backslash does not help; a space without width does.
+"""
 _BLOCK = re.compile(r"^(?:([-=])|(\d+)([.)])(?=\s|$))")
 """What makes a list or a heading of a line, at its beginning."""
 _FORMULA = ("=", "+", "-", "@")
@@ -42,8 +46,8 @@ def plain(text: str, at_most: int = 500) -> str:
 
 
 def markdown(text: str, at_most: int = 500) -> str:
-    """The same, and nothing in it is Markdown or HTML."""
-    shown = _MARKDOWN.sub(r"\\\1", plain(text, at_most).strip())
+    """The same, and nothing in it is Markdown or HTML, nor becomes a link."""
+    shown = _LINK.sub(r"\1&#8203;", _MARKDOWN.sub(r"\\\1", plain(text, at_most).strip()))
     return _BLOCK.sub(lambda found: f"{found[2]}\\{found[3]}" if found[2] else f"\\{found[1]}", shown)
 
 
