@@ -27,7 +27,7 @@ _FORMULA = ("=", "+", "-", "@")
 _AHEAD = 4
 
 
-_COMMAND = "##["
+COMMAND = "##["
 """GitHub's runner takes what follows for a command, anywhere in a line of a log. Source: actions/runner,
 `ActionCommand.TryParse`.
 """
@@ -39,7 +39,7 @@ def plain(text: str, at_most: int = 500) -> str:
     Of a text that is much too long only the beginning is looked at: ten megabytes cost nothing.
     """
     head = text[: _AHEAD * at_most]
-    one_line = _INVISIBLE.sub(" ", head).replace(_COMMAND, "# #[")
+    one_line = _INVISIBLE.sub(" ", head).replace(COMMAND, "# #[")
     if len(one_line) <= at_most and len(head) == len(text):
         return one_line
     return one_line[: at_most - 1] + "…"
