@@ -115,6 +115,46 @@ def runner(tmp_path: Path) -> Runner:
     return made
 
 
+def test_each_use_has_its_own_artefact(runner: Runner) -> None:
+    """Its name differs by job and by inputs, and the runs of an earlier use are not in it."""
+    old = runner.folder / "temp" / "drill-results" / "run"
+    old.mkdir(parents=True)
+    names = []
+    for job, inputs in (
+        ("gate-0", '{"config": "a"}'),
+        ("gate-1", '{"config": "a"}'),
+        ("gate-0", '{\n "config": "b/:"}'),
+    ):
+        done = runner.run("Start clean", JOB=job, INPUTS=inputs)
+        assert done.returncode == 0, done.stderr
+        names.append(runner.said()["artifact"])
+        assert re.fullmatch(rf"failover-drill-{job}-[0-9a-f]{{8}}", names[-1])
+    assert len(set(names)) == 3
+    assert not old.exists()
+
+
+def test_the_cache_knows_every_file_of_the_installs(runner: Runner, tmp_path: Path) -> None:
+    """A change of any of them is another key."""
+    copy = tmp_path / "copy"
+    action = copy / ".github" / "actions" / "failover-drill"
+    action.mkdir(parents=True)
+    drills = HERE.parent / "drills"
+    pins = [*drills.glob("gateways/*.txt"), *drills.glob("gateways/*.json"), *drills.rglob("*_install.py")]
+    pins += [drills / "installing.py", HERE.parent / "pyproject.toml"]
+    assert {"portkey.lock.json", "portkey.package.json", "toxiproxy_install.py"} <= {pin.name for pin in pins}
+    copies = [copy / pin.relative_to(HERE.parent) for pin in pins]
+    for pin, to in zip(pins, copies, strict=True):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(pin.read_bytes())
+    keys = set()
+    for to in (None, *copies):
+        if to is not None:
+            to.write_bytes(to.read_bytes() + b"\n")
+        assert runner.run("Name the cache", GATEWAY="litellm", GITHUB_ACTION_PATH=str(action)).returncode == 0
+        keys.add(runner.said()["key"])
+    assert len(keys) == 1 + len(copies)
+
+
 def test_the_cache_has_one_key_for_each_set_of_pins(runner: Runner) -> None:
     """Of this machine, this Python, and what would be installed."""
     keys = []
