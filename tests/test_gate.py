@@ -480,11 +480,9 @@ def test_what_an_old_runner_takes_for_a_command_is_none(
     assert "##[" not in said.out + said.err
     found = msgspec.json.decode(said.out, type=GateResult)
     assert any("##[stop-commands]tok" in change.what for change in found.changes)
-    part = msgspec.structs.replace(
-        found.changes[0], place=PlacePart(file="##[stop-commands]tok.yaml", line=3), said="said"
-    )
-    bad = msgspec.structs.replace(found, changes=(part,), problems=(), problem_places=())
-    assert report.github(bad, PurePosixPath("/repo"))[0] == "::error title=Failover gate::said"
+    place = PlacePart(file="##[stop-commands]tok.yaml", line=3)
+    bad = msgspec.structs.replace(found, problems=("said",), problem_places=(place,))
+    assert report.github(bad, PurePosixPath("/repo"))[0] == "::error title=The config cannot be drilled::said"
 
 
 def test_annotations_name_only_files_of_the_repository(
