@@ -18,8 +18,8 @@ _INVISIBLE = re.compile(
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
 _LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)
-"""Where GitHub makes a link of bare text: an address, `www.`, mail and people. It finds them in the text that is shown,
-so that a backslash does not help; a space without width does.
+"""Where GitHub makes a link of bare text: an address, `www.`, mail and people. Mail is looked for in the text that is
+shown (cmark-gfm, `autolink.c`), where a backslash does not help; a space without width does, for all of them.
 """
 _BLOCK = re.compile(r"^(?:([-=])|(\d+)([.)])(?=\s|$))")
 """What makes a list or a heading of a line, at its beginning."""

@@ -199,7 +199,7 @@ def test_hostile_text_makes_no_markdown(render: Callable[[Result], bytes]) -> No
     ["https://a.example/x", "see HTTP://a.example", "www.a.example", "_WWW.a.example", "mail a@b.example", "@someone"],
 )
 def test_bare_text_becomes_no_link(said: str) -> None:
-    """GitHub looks for addresses in the text that is shown: there each is broken, and still readable."""
+    """What GitHub would make a link of is broken in the text that is shown, and still readable."""
     html = MarkdownIt("commonmark").render(escaped(said))
     assert not re.search(r"://|www\.|@\w", html, re.IGNORECASE)
     assert html.replace("\u200b", "") == f"<p>{said}</p>\n"
