@@ -17,13 +17,17 @@ _INVISIBLE = re.compile(
     "]+"
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
+_LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)
+"""Where GitHub makes a link of bare text: an address, `www.`, mail and people. Mail is looked for in the text that is
+shown (cmark-gfm, `autolink.c`), where a backslash does not help; a space without width does, for all of them.
+"""
 _BLOCK = re.compile(r"^(?:([-=])|(\d+)([.)])(?=\s|$))")
 """What makes a list or a heading of a line, at its beginning."""
 _FORMULA = ("=", "+", "-", "@")
 _AHEAD = 4
 
 
-_COMMAND = "##["
+COMMAND = "##["
 """GitHub's runner takes what follows for a command, anywhere in a line of a log. Source: actions/runner,
 `ActionCommand.TryParse`.
 """
@@ -35,15 +39,15 @@ def plain(text: str, at_most: int = 500) -> str:
     Of a text that is much too long only the beginning is looked at: ten megabytes cost nothing.
     """
     head = text[: _AHEAD * at_most]
-    one_line = _INVISIBLE.sub(" ", head).replace(_COMMAND, "# #[")
+    one_line = _INVISIBLE.sub(" ", head).replace(COMMAND, "# #[")
     if len(one_line) <= at_most and len(head) == len(text):
         return one_line
     return one_line[: at_most - 1] + "…"
 
 
 def markdown(text: str, at_most: int = 500) -> str:
-    """The same, and nothing in it is Markdown or HTML."""
-    shown = _MARKDOWN.sub(r"\\\1", plain(text, at_most).strip())
+    """The same, and nothing in it is Markdown or HTML, nor becomes a link."""
+    shown = _LINK.sub(r"\1&#8203;", _MARKDOWN.sub(r"\\\1", plain(text, at_most).strip()))
     return _BLOCK.sub(lambda found: f"{found[2]}\\{found[3]}" if found[2] else f"\\{found[1]}", shown)
 
 

@@ -10,8 +10,8 @@ from pathlib import PurePath
 
 from drills.gate.result import FindingPart, GateResult, PlacePart, SidePart
 from drills.gate.trials import Outcome
+from reports.escape import COMMAND, plain
 from reports.escape import markdown as escaped
-from reports.escape import plain
 
 _RUNS_AT_MOST = 40
 _CHANGES_AT_MOST = 30
@@ -92,7 +92,9 @@ def _annotation(level: str, place: PlacePart | None, root: PurePath, title: str,
 
 
 def _inside(file: str, root: PurePath) -> str:
-    """A path as the repository has it; empty for one outside of it."""
+    """A path as the repository has it; empty for one outside of it, and for one that a log would take for a command."""
+    if COMMAND in file:
+        return ""
     path = PurePath(file)
     if path.is_absolute():
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""

@@ -475,6 +475,14 @@ def test_what_an_old_runner_takes_for_a_command_is_none(
     said = capsys.readouterr()
     assert "stop-commands" in said.out
     assert "##[" not in said.out + said.err
+    gate(monkeypatch, Runs(base=(PASSES,), head=(FAILS,)), head, ONE, "--annotations", "github", "--json")
+    said = capsys.readouterr()
+    assert "##[" not in said.out + said.err
+    found = msgspec.json.decode(said.out, type=GateResult)
+    assert any("##[stop-commands]tok" in change.what for change in found.changes)
+    place = PlacePart(file="##[stop-commands]tok.yaml", line=3)
+    bad = msgspec.structs.replace(found, problems=("said",), problem_places=(place,))
+    assert report.github(bad, PurePosixPath("/repo"))[0] == "::error title=The config cannot be drilled::said"
 
 
 def test_annotations_name_only_files_of_the_repository(

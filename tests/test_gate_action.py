@@ -115,6 +115,46 @@ def runner(tmp_path: Path) -> Runner:
     return made
 
 
+def test_each_use_has_its_own_artefact(runner: Runner) -> None:
+    """Its name differs by job and by inputs, and the runs of an earlier use are not in it."""
+    old = runner.folder / "temp" / "drill-results" / "run"
+    old.mkdir(parents=True)
+    names = []
+    for job, inputs in (
+        ("gate-0", '{"config": "a"}'),
+        ("gate-1", '{"config": "a"}'),
+        ("gate-0", '{\n "config": "b/:"}'),
+    ):
+        done = runner.run("Start clean", JOB=job, INPUTS=inputs)
+        assert done.returncode == 0, done.stderr
+        names.append(runner.said()["artifact"])
+        assert re.fullmatch(rf"failover-drill-{job}-[0-9a-f]{{8}}", names[-1])
+    assert len(set(names)) == 3
+    assert not old.exists()
+
+
+def test_the_cache_knows_every_file_of_the_installs(runner: Runner, tmp_path: Path) -> None:
+    """A change of any of them is another key."""
+    copy = tmp_path / "copy"
+    action = copy / ".github" / "actions" / "failover-drill"
+    action.mkdir(parents=True)
+    drills = HERE.parent / "drills"
+    pins = [*drills.glob("gateways/*.txt"), *drills.glob("gateways/*.json"), *drills.rglob("*_install.py")]
+    pins += [drills / "installing.py", HERE.parent / "pyproject.toml"]
+    assert {"portkey.lock.json", "portkey.package.json", "toxiproxy_install.py"} <= {pin.name for pin in pins}
+    copies = [copy / pin.relative_to(HERE.parent) for pin in pins]
+    for pin, to in zip(pins, copies, strict=True):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(pin.read_bytes())
+    keys = set()
+    for to in (None, *copies):
+        if to is not None:
+            to.write_bytes(to.read_bytes() + b"\n")
+        assert runner.run("Name the cache", GATEWAY="litellm", GITHUB_ACTION_PATH=str(action)).returncode == 0
+        keys.add(runner.said()["key"])
+    assert len(keys) == 1 + len(copies)
+
+
 def test_the_cache_has_one_key_for_each_set_of_pins(runner: Runner) -> None:
     """Of this machine, this Python, and what would be installed."""
     keys = []
@@ -150,16 +190,35 @@ def test_an_absolute_path_is_the_same_file(runner: Runner) -> None:
     config = str(runner.repository / "gateway.json")
     done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=before)
     assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
-    done = runner.run("Find the config as it was", CONFIG=str(runner.folder / "gateway.json"), BASE_REF=before)
-    assert (done.returncode, runner.output.read_text()) == (2, "")
-    assert "::error title=Failover gate::config must be a file of this repository" in done.stdout
+    assert runner.run("Take the base away").returncode == 0
+    for outside in (str(runner.folder / "gateway.json"), "../repo/gateway.json", "x/../../gateway.json", ".."):
+        done = runner.run("Find the config as it was", CONFIG=outside, BASE_REF=before)
+        assert (done.returncode, runner.output.read_text()) == (2, ""), outside
+        assert "::error title=Failover gate::config must be a file of this repository" in done.stdout
+    workspace = f"{runner.repository}/"
+    done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=before, GITHUB_WORKSPACE=workspace)
+    assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
 
 
-def test_a_ref_is_never_an_option_of_git(runner: Runner) -> None:
-    """`--upload-pack` would run a command."""
-    done = runner.run("Find the config as it was", CONFIG="gateway.json", BASE_REF="--upload-pack=touch pwned")
-    assert done.returncode == 2
+@pytest.mark.parametrize(
+    "ref", ["--upload-pack=touch pwned", "--upload-pack=true", "+HEAD", "HEAD:main", "##[stop-commands]x", "a\nb", "a]"]
+)
+def test_what_is_no_ref_never_comes_to_git(runner: Runner, ref: str) -> None:
+    """`--upload-pack` would run a command, a refspec would move a branch, and an error of git would repeat the text."""
+    done = runner.run("Find the config as it was", CONFIG="gateway.json", BASE_REF=ref)
+    assert (done.returncode, done.stderr, runner.output.read_text()) == (2, "", "")
+    assert "base-ref a commit or a branch" in done.stdout
+    assert "##[" not in done.stdout
     assert not (runner.repository / "pwned").exists()
+
+
+def test_a_ref_may_be_told_as_git_tells_it(runner: Runner) -> None:
+    """A name, and a commit before it."""
+    runner.git("branch", "release/1.0+c++")
+    for ref in ("HEAD~1", "HEAD^", "release/1.0+c++"):
+        done = runner.run("Find the config as it was", CONFIG="./gateway.json", BASE_REF=ref)
+        assert (done.returncode, Path(runner.said()["base"]).name) == (0, "gateway.json"), done.stderr
+        assert runner.run("Take the base away").returncode == 0
 
 
 def test_a_name_with_a_line_end_is_no_annotation(runner: Runner) -> None:
@@ -168,6 +227,12 @@ def test_a_name_with_a_line_end_is_no_annotation(runner: Runner) -> None:
     done = runner.run("Find the config as it was", CONFIG=config, BASE_REF=runner.git("rev-parse", "HEAD~1"))
     assert [line for line in done.stdout.splitlines() if line.startswith("::error")] == []
     assert "new.json%0A::error::pwned is new" in done.stdout
+    assert runner.run("Take the base away").returncode == 0
+    done = runner.run(
+        "Find the config as it was", CONFIG="##[stop-commands]tok", BASE_REF=runner.git("rev-parse", "HEAD")
+    )
+    assert "::# #[stop-commands]tok is new" in done.stdout
+    assert "##[" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,16 @@ def test_the_budget_first_sees_every_scenario() -> None:
     assert judge(cases[0]).why is Why.WORDS  # one pair says nothing about times
 
 
+@pytest.mark.parametrize(
+    ("base", "head", "more"), [("PP", "FF", 2), ("PPP", "FPF", 4), ("FPP", "FPP", 4), ("PPPPPP", "F?P???", 10)]
+)
+def test_by_how_much_the_budget_is_exceeded(base: str, head: str, more: int) -> None:
+    """As docs/ci.md tells whoever sets a job's time limit: one pair, two, and up to six in all while runs are tied."""
+    script = {Side.BASE: base, Side.HEAD: head}
+    _, seen = play((Case("c"),), lambda _, side, n: trial(LETTERS[script[side][n]]), 2 * RUN_S, pairs=10)
+    assert len(seen) == 2 + more
+
+
 def test_the_first_pair_is_always_run() -> None:
     """However small the budget."""
     (case,), seen = play((Case("x"),), times([2.0], [2.0]), 0.0, pairs=10)

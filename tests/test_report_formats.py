@@ -31,6 +31,7 @@ from reports import html as html_report
 from reports import junit, markdown, openmetrics, pdf, result_json, summary, table_csv, table_parquet, text
 from reports.base import formats, get
 from reports.escape import cell, plain
+from reports.escape import markdown as escaped
 
 STORY = "ppp[xxsss]spp"
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]")
@@ -191,6 +192,17 @@ def test_hostile_text_makes_no_markdown(render: Callable[[Result], bytes]) -> No
     # A text of invisible characters alone leaves its cell empty.
     assert attacked - Counter(text=999) == tame - Counter(text=999)
     assert tame["table_open"] > 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["https://a.example/x", "see HTTP://a.example", "www.a.example", "_WWW.a.example", "mail a@b.example", "@someone"],
+)
+def test_bare_text_becomes_no_link(said: str) -> None:
+    """What GitHub would make a link of is broken in the text that is shown, and still readable."""
+    html = MarkdownIt("commonmark").render(escaped(said))
+    assert not re.search(r"://|www\.|@\w", html, re.IGNORECASE)
+    assert html.replace("\u200b", "") == f"<p>{said}</p>\n"
 
 
 def test_the_summary_is_short_and_says_what_to_do() -> None:

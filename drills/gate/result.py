@@ -110,5 +110,7 @@ class GateResult(_Part, frozen=True, kw_only=True):
 
 
 def encode(result: GateResult) -> bytes:
-    """The JSON, with a line end."""
-    return readable(result)
+    """The JSON, with a line end. In a log of GitHub no text in it is a command (see `reports.escape`): only texts have
+    a `#`, and JSON may write it as a number.
+    """
+    return readable(result).replace(b"##[", b"#\\u0023[")
