@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -53,9 +54,11 @@ def chromium() -> Iterator[Browser]:
         started.close()
 
 
-def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> tuple[Page, list[str]]:
+def opened(
+    browser: Browser, path: Path, width: int, scheme: Literal["light", "dark"] = "light"
+) -> tuple[Page, list[str]]:
     """A page, and what it asked for or complained of since."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     heard: list[str] = []
     page.on("request", lambda request: heard.append(request.url))
@@ -73,12 +76,15 @@ def keep(page: Page, name: str) -> bytes:
     return taken
 
 
+_LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((360, "light"), (A4_PX, "dark"), (1280, "light"))
+
+
 def look_at(report: Path, name: str) -> None:
     """A report of a run on a phone, on A4 and on a desk, light and dark: nothing is asked for, nothing sticks out,
     it has the pictures of the width, and all text has contrast.
     """
     with chromium() as browser:
-        for width, scheme in ((360, "light"), (A4_PX, "dark"), (1280, "light")):
+        for width, scheme in _LOOKS:
             page, heard = opened(browser, report, width, scheme)
             assert heard == [report.as_uri()]
             assert page.evaluate("document.documentElement.scrollWidth") == width

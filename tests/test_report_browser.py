@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -70,7 +71,9 @@ def test_the_page_fits_and_loads_nothing(browser: Browser, pages: Path, width: i
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_light_and_dark(browser: Browser, pages: Path, scheme: str, width: int) -> None:
+def test_text_can_be_read_in_light_and_dark(
+    browser: Browser, pages: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
     """Contrast of at least 4.5 to 1 for every text: WCAG's AA."""
     page, _ = opened(browser, pages / "story.html", width, scheme)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -98,7 +101,9 @@ def test_hostile_text_is_dead_in_a_browser(browser: Browser, pages: Path) -> Non
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (A4_PX, "light"), (1280, "dark")])
-def test_the_quarterly_report_fits_and_can_be_read(browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
+def test_the_quarterly_report_fits_and_can_be_read(
+    browser: Browser, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
     """As the page of a run: nothing loads, nothing sticks out, and all text has contrast; its links lead somewhere."""
     runs = [run(told) for told in two_quarters()]
     legs = (LegPlan(leg="primary", sla=0.99), LegPlan(leg="standby", sla=0.98))

@@ -104,6 +104,7 @@ class Domains:
 
 
 _PLAIN_QUERY = {"api-version"}
+"""Names in a query whose values are no secrets and shape the answer: Azure's."""
 
 
 def vendor_of(model: str, otherwise: str) -> str:
