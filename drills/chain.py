@@ -26,6 +26,8 @@ from drills.canonical import damage, decode, encoded, hash_of, sha256
 from drills.findings import Finding, note
 
 CHAIN_FILE = "chain.jsonl"
+CHANGED = "changed since it was sealed"
+"""Where the verdict of a pruned run stands: what was removed was not what had been sealed."""
 
 
 class Kind(enum.StrEnum):
@@ -36,16 +38,28 @@ class Kind(enum.StrEnum):
     SIGNED = "signed"
     """The manifest of a run that had been sealed before was signed."""
     PRUNED = "pruned"
-    """The tool removed a run, because somebody asked it to; sha256 is that of its manifest. about: its verdict."""
+    """The tool removed a run, because somebody asked it to; sha256 is that of its manifest, empty when it was not
+    sealed. about: its verdict.
+    """
     WRITTEN = "written"
     """A document over several runs was written beside them; sha256 is that of its file."""
     TORN = "torn"
     """A line that a crash cut short stands before this one; sha256 is that of what there is of it."""
 
 
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the chain remembers of a run that was removed. scenario: by what its runs are known."""
+
+    started_at: str
+    scenario: str
+    gateway: str
+    config_sha256: str
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A line. subject: the run's folder, or the document's file. at: UTC. previous: the hash of the whole line before,
     empty for the first. signature, key: SHA-256 of `manifest.sig`, and the fingerprint of the key, of a signed run.
+    removed: of a pruned run; None in lines of earlier versions.
     """
 
     kind: Kind
@@ -56,6 +70,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     signature: str = ""
     key: str = ""
+    removed: Removed | None = None
 
 
 @dataclass(frozen=True)
@@ -110,12 +125,15 @@ def parse(data: bytes) -> Chain:
     """A chain out of its bytes. What is wrong with it is in its findings, and reading goes on after it."""
     *pieces, rest = data.split(b"\n")
     numbered = list(enumerate([piece + b"\n" for piece in pieces], start=1))
-    if rest and not damage(rest + b"\n"):
+    cut = bool(rest) and not damage(rest + b"\n")
+    if cut:
         numbered.append((len(numbered) + 1, rest + b"\n"))  # whole but for its line end
         rest = b""
     reader = _Reader()
     for number, piece in numbered:
         reader.take(number, piece)
+    if cut:
+        reader.wants_its_end(len(numbered))
     return reader.done(rest)
 
 
@@ -176,7 +194,14 @@ class _Reader:
             self._last[line.subject] = line.sha256
         elif line.kind is Kind.PRUNED:
             self._sealed.discard(line.subject)
-            self._pruned[line.subject] = self._last.get(line.subject, "")
+            # One that never was sealed has nothing that a later seal could differ from.
+            if line.subject in self._last:
+                self._pruned[line.subject] = self._last[line.subject]
+
+    def wants_its_end(self, number: int) -> None:
+        """Nothing is lost, and yet a byte is gone that was written in one piece with the others."""
+        what = "its line end is missing, cut off by a crash or by hand; the next line that is written puts it back"
+        self._add(f"line {number}", what)
 
     def _unexplained(self) -> bytes:
         return b"".join(piece for _, piece, _ in self._odd)
@@ -214,16 +239,19 @@ class Writer:
         self, kind: Kind, subject: str, digest: str, *, about: str = "", signature: str = "", key: str = ""
     ) -> Link:
         """Add a line; it is on the disk when this returns. Raises `OSError`; nothing was added then."""
-        line = Line(
-            kind=kind,
-            at=now(),
-            subject=subject,
-            sha256=digest,
-            previous=self.chain.head,
-            about=about,
-            signature=signature,
-            key=key,
+        bare = Line(
+            kind=kind, at=now(), subject=subject, sha256=digest, previous="", about=about, signature=signature, key=key
         )
+        return self._put(bare)
+
+    def bury(self, run: str, digest: str, verdict: str, removed: Removed) -> Link:
+        """Add the line of a run that is about to be removed. Raises `OSError`; nothing was added then."""
+        return self._put(
+            Line(kind=Kind.PRUNED, at=now(), subject=run, sha256=digest, previous="", about=verdict, removed=removed)
+        )
+
+    def _put(self, bare: Line) -> Link:
+        line = msgspec.structs.replace(bare, previous=self.chain.head)
         data = encoded(line)
         self._append(data if self._ended else b"\n" + data)
         number = self.chain.links[-1].number + 1 if self.chain.links else 1

@@ -118,6 +118,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     upstreams: by leg, the base URL on which a gateway that runs already has to call it; empty for all others.
     health: the URL that was polled beside an application's calls; empty when there is none.
     people, change: who answers for the run, and its ticket, by its scenario and its flags.
+    scenario_id: by what runs of the scenario are known (`drills.shelf.identity`); empty in earlier versions.
     """
 
     schema: str
@@ -128,6 +129,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     scenario_name: str
     scenario_file: str
     scenario_sha256: str
+    scenario_id: str = ""
     objective: str
     gateway: str
     gateway_version: str

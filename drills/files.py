@@ -10,6 +10,7 @@ from pathlib import Path
 
 from drills.findings import Finding
 from drills.kept import RESULT_FILE
+from drills.moments import moment
 from drills.problems import UsageProblem
 from drills.recomputing import judged_in, kept_reports, of_reports, of_result
 from drills.result import Result, encode
@@ -27,7 +28,9 @@ def make_folder(out: Path, scenario: str, gateway: str) -> Path:
 
 def folder_name(started_at: str, scenario: str, gateway: str) -> str:
     """The name of a run's folder. scenario: its file or the stem of it. Raises `ValueError` for what is no time."""
-    started = datetime.fromisoformat(started_at).astimezone(UTC)
+    started = moment(started_at)
+    if started is None:
+        raise ValueError(f"{started_at[:40]!r}, when it is said to have started, is no time")
     return f"{started:%Y%m%dT%H%M%SZ}-{_slug(Path(scenario).stem)}-{_slug(gateway)}"
 
 

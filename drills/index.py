@@ -1,76 +1,70 @@
-"""`index.sqlite`: a row for each run of a folder, for lists and for whoever wants to ask with SQL.
+"""`index.sqlite`: a row for each run of a folder, for whoever wants to ask with SQL.
 
-The folders of the runs are the truth, and the index is a copy: whoever uses it brings it up to date first, which takes
-a look at each folder and reads those that changed. So it cannot miss a run, nothing is lost with it, and one that is
-damaged is made anew. SQLite's locks and its journal keep it whole when two drills end at once and when one is killed
-at any byte.
+The folders of the runs are the truth, and the index is a copy that nothing here believes: a list is read from the
+folders, and the index is made the same on the way. So it cannot miss a run, nothing is lost with it, one that is
+damaged is made anew, and one that somebody edited changes no list. SQLite's locks and its journal keep it whole when
+two drills end at once and when one is killed at any byte.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-from drills.kept import Kept, is_run, read, stamp
+from drills.kept import Kept, is_run, read
 
 INDEX_FILE = "index.sqlite"
-_VERSION = 1
+_VERSION = 2
 _WAIT_S = 30.0
 _FIELDS = Kept.__struct_fields__
 _NUMBERS = {"duration_s", "recovery_s", "resolution_s", "failback_s"}
 _COUNTS = {"due", "lost", "slow", "switchovers", "recovered"}
-_Found = TypeVar("_Found")
 
 
 def runs(root: Path) -> tuple[Kept, ...]:
     """Every run in a folder, newest first; none when there is no such folder."""
     if not root.is_dir():
         return ()
-    return _used(root, _rows)
+    return tuple(sorted(_used(root).values(), key=lambda run: (run.started_at, run.name), reverse=True))
 
 
 def refresh(root: Path) -> str:
     """Bring the index of a folder up to date after a run; a sentence when it could not be, empty when it was."""
     try:
-        _used(root, _count)
+        _used(root)
     except (sqlite3.Error, OSError) as error:
         return f"{root / INDEX_FILE}: not written ({error}); `drill history` lists the runs all the same"
     return ""
 
 
-def _rows(connection: sqlite3.Connection) -> tuple[Kept, ...]:
-    query = f"SELECT {', '.join(_FIELDS)} FROM runs ORDER BY started_at DESC, name DESC"  # noqa: S608  our own names
-    return tuple(Kept(**dict(zip(_FIELDS, row, strict=True))) for row in connection.execute(query))
-
-
-def _count(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-    return found
-
-
-def _used(root: Path, ask: Callable[[sqlite3.Connection], _Found]) -> _Found:
-    """Ask the index, up to date. A damaged one is made anew; where none can be written, one in memory is."""
+def _used(root: Path) -> dict[str, Kept]:
+    """The runs, by name, read from their folders, with the index made the same. A damaged one is made anew."""
     path = root / INDEX_FILE
     try:
-        return _asked(str(path), root, ask)
-    except sqlite3.OperationalError:
-        # A folder that may only be read, or another drill that holds the lock for too long.
-        return _asked(":memory:", root, ask)
+        return _same(path, root)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            # A folder that may only be read, or another drill that holds the lock for too long.
+            return _read(root)
     except sqlite3.DatabaseError:
-        path.unlink(missing_ok=True)
-        path.with_name(f"{INDEX_FILE}-journal").unlink(missing_ok=True)
-        return _asked(str(path), root, ask)
+        pass  # no database, or none that can be mended
+    path.unlink(missing_ok=True)
+    path.with_name(f"{INDEX_FILE}-journal").unlink(missing_ok=True)
+    return _same(path, root)
 
 
-def _asked(where: str, root: Path, ask: Callable[[sqlite3.Connection], _Found]) -> _Found:
-    with _connected(where) as connection:
+def _read(root: Path) -> dict[str, Kept]:
+    return {folder.name: read(folder) for folder in root.iterdir() if is_run(folder)}
+
+
+def _same(path: Path, root: Path) -> dict[str, Kept]:
+    with _connected(str(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        _prepare(connection)
-        _sync(connection, root)
-        found = ask(connection)
+        # Read while nobody else writes: two drills that end at once must not take out each other's run.
+        found = _read(root)
+        _write(connection, found)
         connection.execute("COMMIT")
     return found
 
@@ -84,34 +78,31 @@ def _connected(where: str) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _write(connection: sqlite3.Connection, found: Mapping[str, Kept]) -> None:
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("damaged")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
+    rows = sorted(tuple(_stored(getattr(run, field)) for field in _FIELDS) for run in found.values())
+    if _as_made(connection) and connection.execute(f"SELECT {_NAMES} FROM runs ORDER BY name").fetchall() == rows:  # noqa: S608
         return
-    columns = [f"{name} {_type(name)}" for name in _FIELDS]
     connection.execute("DROP TABLE IF EXISTS runs")
-    connection.execute(f"CREATE TABLE runs ({', '.join(columns)}, stamp TEXT NOT NULL, PRIMARY KEY (name))")
+    connection.execute(_TABLE)
+    connection.executemany(f"INSERT INTO runs ({_NAMES}) VALUES ({_HOLES})", rows)  # noqa: S608  our own names
     connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _as_made(connection: sqlite3.Connection) -> bool:
+    """Whether the table is the one that this version makes, and nobody put anything beside it, such as a trigger."""
+    made = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return made == [(_TABLE,)] and connection.execute("PRAGMA user_version").fetchone() == (_VERSION,)
 
 
 def _type(name: str) -> str:
     return "REAL" if name in _NUMBERS else "INTEGER" if name in _COUNTS else "TEXT NOT NULL"
 
 
-def _sync(connection: sqlite3.Connection, root: Path) -> None:
-    known: dict[str, str] = dict(connection.execute("SELECT name, stamp FROM runs"))
-    there = {folder.name: folder for folder in root.iterdir() if is_run(folder)}
-    connection.executemany("DELETE FROM runs WHERE name = ?", [(name,) for name in known.keys() - there.keys()])
-    columns = ", ".join((*_FIELDS, "stamp"))
-    holes = ", ".join("?" * (len(_FIELDS) + 1))
-    for name, folder in there.items():
-        # Read after the stamp was taken: what changes between the two is read again the next time.
-        seen = stamp(folder)
-        if known.get(name) != seen:
-            row = read(folder)
-            values = [_stored(getattr(row, field)) for field in _FIELDS]
-            connection.execute(f"INSERT OR REPLACE INTO runs ({columns}) VALUES ({holes})", [*values, seen])  # noqa: S608
+_NAMES = ", ".join(_FIELDS)
+_HOLES = ", ".join("?" * len(_FIELDS))
+_TABLE = f"CREATE TABLE runs ({', '.join(f'{name} {_type(name)}' for name in _FIELDS)}, PRIMARY KEY (name))"
 
 
 def _stored(value: object) -> object:

@@ -11,6 +11,7 @@ import msgspec
 from drills.importing import bring
 from drills.index import refresh, runs
 from drills.kept import Kept
+from drills.moments import moment
 from drills.problems import EXIT_USAGE
 from drills.retention import may_go, parse, remove
 from reports.escape import plain
@@ -52,10 +53,8 @@ def _recovered(run: Kept) -> str:
 
 
 def _when(started_at: str) -> str:
-    try:
-        return f"{datetime.fromisoformat(started_at).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    except ValueError:
-        return plain(started_at, _WIDEST) or "-"
+    found = moment(started_at)
+    return f"{found:%Y-%m-%d %H:%M:%S}" if found is not None else plain(started_at, _WIDEST) or "-"
 
 
 def import_text(root: Path, sources: Sequence[Path]) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import msgspec
 
 from drills.events import AnyEvent, RunStarted
 from drills.history import HISTORY_FILE
-from drills.result import Result, decode
+from drills.result import Result, decode, scenario_id
 
 RESULT_FILE = "result.json"
 UNFINISHED = "unfinished"
@@ -22,6 +22,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `drill history`. Times in seconds; None where there is nothing to say.
 
     name: of its folder. verdict: of the drill, or `UNFINISHED`, or `UNREADABLE` with a `problem`.
+    scenario_id: by what runs of the scenario are known.
     recovered: of how many faults (`switchovers`) callers recovered. recovery_s: the longest of these, with its
     resolution. failback_s: the longest one.
     """
@@ -32,6 +33,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     scenario: str = ""
     scenario_file: str = ""
+    scenario_id: str = ""
     gateway: str = ""
     gateway_version: str = ""
     config_file: str = ""
@@ -51,16 +53,6 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 def is_run(folder: Path) -> bool:
     """Whether a folder is one of a run. What begins with a dot is half done, or on its way out."""
     return not folder.name.startswith(".") and not folder.is_symlink() and (folder / HISTORY_FILE).is_file()
-
-
-def stamp(folder: Path) -> str:
-    """Changes whenever what `read` says may have changed."""
-    path = folder / RESULT_FILE
-    try:
-        seen = path.stat()
-    except FileNotFoundError:
-        return UNFINISHED
-    return f"{seen.st_mtime_ns}:{seen.st_size}:{seen.st_ino}"
 
 
 def read(folder: Path) -> Kept:
@@ -97,6 +89,7 @@ def _unfinished(folder: Path) -> Kept:
         started_at=first.started_at,
         scenario=first.scenario_name,
         scenario_file=first.scenario_file,
+        scenario_id=scenario_id(first.scenario_id, first.scenario_file, first.scenario_name),
         gateway=first.gateway,
         gateway_version=first.gateway_version,
         config_file=first.config_file,
@@ -116,6 +109,7 @@ def _of(name: str, result: Result) -> Kept:
         duration_s=result.duration_s,
         scenario=result.scenario.name,
         scenario_file=result.scenario.file,
+        scenario_id=scenario_id(result.scenario.id, result.scenario.file, result.scenario.name),
         gateway=result.gateway.name,
         gateway_version=result.gateway.version,
         config_file=result.gateway.config_file,

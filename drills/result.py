@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import json
 import re
+from pathlib import PurePath
 
 import msgspec
 
@@ -45,12 +46,22 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioPart(_Part, frozen=True, kw_only=True):
-    """Which scenario was run. sha256: of the file's bytes."""
+    """Which scenario was run. sha256: of the file's bytes. id: by what its runs are known: its name on the shelf, or
+    what stands for a file of one's own; empty in runs of earlier versions.
+    """
 
     name: str
     file: str
     sha256: str
     objective: str
+    id: str = ""
+
+
+def scenario_id(said: str, file: str, name: str) -> str:
+    """By what the runs of a scenario are known. said: by the run itself; runs of earlier versions, which say nothing,
+    are known by their file without its folder and ending.
+    """
+    return said or PurePath(file.replace("\\", "/")).stem or name or "unnamed"
 
 
 class GatewayPart(_Part, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from drills.kept import UNFINISHED, Kept, is_run
+from drills.moments import moment
 from drills.problems import UsageProblem
 from drills.result import Verdict
 from drills.sealing import bury
@@ -54,7 +55,8 @@ def may_go(runs: Sequence[Kept], rules: Iterable[Rule], now: datetime) -> tuple[
     latest: set[tuple[str, str, bool]] = set()
     gone = []
     for number, run in enumerate(runs):
-        said = {(run.scenario, run.gateway, counts) for counts in {False, run.verdict in _COUNT}}
+        scenario = run.scenario_id or run.scenario
+        said = {(scenario, run.gateway, counts) for counts in {False, run.verdict in _COUNT}}
         is_latest = bool(run.due is not None and said - latest)
         if is_latest:
             latest |= said
@@ -64,9 +66,9 @@ def may_go(runs: Sequence[Kept], rules: Iterable[Rule], now: datetime) -> tuple[
 
 
 def _stays(run: Kept, number: int, rules: Sequence[Rule], now: datetime) -> bool:
-    started = _time(run.started_at)
+    started = moment(run.started_at)
     if started is None:
-        return True
+        return True  # nobody can say how old it is
     if run.verdict == UNFINISHED and now - started < _RUNNING:
         return True
     return any(
@@ -74,14 +76,6 @@ def _stays(run: Kept, number: int, rules: Sequence[Rule], now: datetime) -> bool
         or (rule.days is not None and now - started <= timedelta(days=rule.days))
         for rule in rules
     )
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None  # no time: nobody can say how old it is
-    return found if found.tzinfo is not None else None
 
 
 def remove(root: Path, runs: Iterable[Kept]) -> int:

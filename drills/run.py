@@ -118,6 +118,7 @@ class _Run:
             scenario_name=job.scenario.name,
             scenario_file=Path(job.scenario.file).name,
             scenario_sha256=job.scenario.sha256,
+            scenario_id=job.scenario.identity,
             objective=job.scenario.objective,
             gateway=job.gateway.name,
             gateway_version=job.gateway_version,

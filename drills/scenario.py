@@ -208,6 +208,7 @@ class Scenario:
 
     seed: None when the file leaves it open.
     text: the file verbatim; sha256: of its bytes, in hexadecimal; file: its name in messages.
+    identity: by what its runs are known, as `drills.shelf.identity` says; empty when it was not loaded from a file.
     """
 
     name: str
@@ -223,6 +224,7 @@ class Scenario:
     text: str
     file: str
     sha256: str
+    identity: str = ""
 
     @property
     def duration_s(self) -> float:

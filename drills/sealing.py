@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from drills import chain
 from drills.canonical import sha256
-from drills.chain import Kind, Writer, now, writing
+from drills.chain import CHANGED, Kind, Link, Removed, Writer, now, writing
 from drills.files import write_whole
 from drills.kept import Kept
 from drills.manifest import (
@@ -27,6 +26,8 @@ from drills.manifest import (
     Origin,
     Previous,
     Sealer,
+    changes,
+    decode,
     encode,
     files_of,
     hashed,
@@ -84,16 +85,38 @@ def sign(folder: Path, signer: Signer) -> Sealed:
 
 
 def bury(root: Path, runs: Iterable[Kept]) -> None:
-    """Write down that these runs are about to be removed on purpose: those that were sealed. Raises `OSError`."""
-    standing = chain.read(root).standing()
-    leaving = [run for run in runs if _id(root / run.name) in standing]
+    """Write down that these runs are about to be removed on purpose, and what they came to: a report over runs must be
+    able to say that there was one more. Raises `OSError`.
+    """
+    leaving = list(runs)
     if not leaving:
         return
     with writing(root) as book:
+        standing = book.chain.standing()
         for run in leaving:
+            before = standing.get(_id(root / run.name))
+            if before is not None and before.line.kind is Kind.PRUNED:
+                continue  # the removal was written down before, and then cut off
             link = book.chain.sealed(_id(root / run.name))
-            if link is not None:
-                book.add(Kind.PRUNED, link.line.subject, link.line.sha256, about=run.verdict)
+            about = run.verdict if link is None or _intact(root / run.name, link) else CHANGED
+            removed = Removed(
+                started_at=run.started_at,
+                scenario=run.scenario_id,
+                gateway=run.gateway,
+                config_sha256=run.config_sha256,
+            )
+            digest = link.line.sha256 if link is not None else ""
+            book.bury(_id(root / run.name), digest, about, removed)
+
+
+def _intact(folder: Path, link: Link) -> bool:
+    """Whether a run is what was sealed: only then is its verdict that of its drill."""
+    path = folder / MANIFEST_FILE
+    try:
+        data = (path if path.exists() else folder / HALF_FILE).read_bytes()
+        return sha256(data) == link.line.sha256 and not changes(folder, decode(data).files)[0]
+    except (OSError, msgspec.MsgspecError):
+        return False
 
 
 def record(document: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -69,4 +70,28 @@ def _holds_a_file(path: Path) -> bool:
 def load(name_or_path: str) -> Scenario:
     """The scenario of a file that `find` finds. Raises `UsageProblem` with every problem in it."""
     found = find(name_or_path)
-    return parse(read_text(found.source, found.file), found.file)
+    scenario = parse(read_text(found.source, found.file), found.file)
+    return replace(scenario, identity=identity(found.file, scenario.text))
+
+
+OWN = "own/"
+"""Before the name of a file that is called like a scenario of the shelf and is not that."""
+
+
+def identity(file: str, text: str) -> str:
+    """By what the runs of a scenario are known: `cloud-outage`, `fast/cloud-outage`.
+
+    A scenario of the shelf is known by its name there, wherever a copy of it is and whatever that is called. Any other
+    file is known by its own name without folder and ending, with `own/` before it where that name is one of the shelf:
+    a short file of one's own must not stand for the drill that everybody takes it for.
+    """
+    stem = Path(file).stem
+    names = [*shipped(), *shipped(FAST)]
+    same = [name for name in names if _text_of(name) == text]
+    if same:
+        return min(same, key=lambda name: Path(name).name != stem)
+    return f"{OWN}{stem}" if stem in {Path(name).name for name in names} else stem
+
+
+def _text_of(name: str) -> str:
+    return read_text(_shelf() / f"{name}.yaml", f"scenarios/{name}.yaml")

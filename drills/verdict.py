@@ -65,6 +65,7 @@ def judged(events: Sequence[AnyEvent], source: str, history_sha256: str = "") ->
             file=head.scenario_file,
             sha256=head.scenario_sha256,
             objective=head.objective,
+            id=head.scenario_id,
         ),
         gateway=GatewayPart(
             name=head.gateway,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from drills.quarter.dates import moment
+from drills.moments import moment
 from drills.quarter.numbers import most_failures
 from drills.quarter.register import Status
 from drills.quarter.result import FindingPart, FindingState, QuarterResult, RunRow
@@ -242,6 +242,7 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
             "Runs of the three quarters before, on which coverage and trend rest",
             "long",
         )
+    yield from _pruned(result.evidence)
     yield from _sealing(result.evidence)
     rows = [("plan", result.plan.file, result.plan.sha256), ("register", result.register.file, result.register.sha256)]
     yield grid(
@@ -252,6 +253,29 @@ def evidence(result: QuarterResult) -> Iterator[Block]:
     yield Text(
         f"Made by failover-drill {result.tool_version} from the result.json and the history of each run. The JSON "
         "beside this report holds the plan and the register too, so the same runs give the same bytes again."
+    )
+
+
+def _pruned(evidence: Evidence) -> Iterator[Block]:
+    """The runs that are there no more."""
+    if not evidence.pruned:
+        return
+    yield grid(
+        ("run", "started (UTC)", "verdict", "scenario", "gateway", "config", "pruned (UTC)"),
+        [
+            (
+                one.run,
+                _moment(one.started_at) or "not known",
+                (one.verdict or "not known") if one.verdict == "pass" else Loud(one.verdict or "not known"),
+                one.scenario or "not written down",
+                one.gateway or "not written down",
+                one.config_sha256[:_HASH] or "-",
+                f"{_moment(one.at)}{'' if one.was_sealed else ', never sealed'}",
+            )
+            for one in evidence.pruned
+        ],
+        "Runs of these four quarters that were pruned, as the chain remembers them; they are in no number",
+        "long",
     )
 
 
@@ -296,8 +320,12 @@ def _run(row: RunRow, result: QuarterResult) -> tuple[str, ...]:
 
 
 def _started(row: RunRow) -> str:
-    found = moment(row.started_at)
-    return f"{found:%Y-%m-%d %H:%M:%S}" if found is not None else row.started_at
+    return _moment(row.started_at)
+
+
+def _moment(text: str) -> str:
+    found = moment(text)
+    return f"{found:%Y-%m-%d %H:%M:%S}" if found is not None else text
 
 
 def _verdict(row: RunRow) -> str:

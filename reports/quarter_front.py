@@ -15,8 +15,20 @@ _FINE = {State.CURRENT, State.REPLACED}
 
 
 def sentence(result: QuarterResult) -> str:
-    """The verdict in one sentence."""
+    """The verdict in one sentence, and what was taken away before anybody could count it."""
     head = result.headline
+    return f"{_verdict(head)}{f'; {_pruned(head)}' if head.pruned else ''}"
+
+
+def _pruned(head: Headline) -> str:
+    """How many runs were pruned, and what they were."""
+    bad = [f"{head.pruned_failed} failed"] if head.pruned_failed else []
+    bad += [f"{head.pruned_unknown} had been changed since the seal"] if head.pruned_unknown else []
+    of = f", of which {' and '.join(bad)}" if bad else ", none of them failed"
+    return f"{counted(head.pruned, 'run')} of this quarter {'was' if head.pruned == 1 else 'were'} pruned{of}"
+
+
+def _verdict(head: Headline) -> str:
     if not head.counted:
         return "Incomplete: no drill of this quarter counts"
     if head.verdict is QuarterVerdict.NOT_MET:
@@ -26,6 +38,8 @@ def sentence(result: QuarterResult) -> str:
         late = [f"{head.overdue} are overdue"] if head.overdue else []
         late += [f"{head.never} were never drilled"] if head.never else []
         but = f"of {counted(head.cells, 'cell')} of the coverage {' and '.join(late)}"
+        if not late:
+            but = "nobody can say whether a later drill put right what a pruned one had failed at"
         return f"Incomplete: the last drill of each of {_pairs(head)} held, but {but}"
     return f"Met: the last drill of each of {_pairs(head)} held, and nothing is overdue"
 
@@ -42,6 +56,12 @@ def summary(result: QuarterResult) -> Iterator[Block]:
     yield grid(("what", "value"), list(_numbers(result)), look="small")
     if head.failed_pairs:
         yield Points(head.failed_pairs, "The last drill failed, or took longer than its objective:")
+    if head.failed_replaced:
+        yield Points(
+            head.failed_replaced,
+            "The last drill failed, or took longer than its objective, with a config that another one took the place "
+            "of; the same was drilled with that one:",
+        )
     reopened = [part.entry.id for part in result.findings if part.state is FindingState.REOPENED]
     if reopened:
         yield Points(tuple(reopened), "Findings that were marked as fixed, and came back:")
@@ -62,6 +82,9 @@ def _numbers(result: QuarterResult) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "runs that prove nothing", f"{head.not_counted}; the evidence lists them with their reasons"
+    if head.pruned:
+        what = f"{_pruned(head)}; they are in no number, and the evidence lists them"
+        yield "pruned", Loud(what) if head.pruned_failed or head.pruned_unknown else what
     slowest = max((part.summary.worst for part in result.recoveries if part.summary.worst), default=None)
     yield "losses of the serving leg", f"{head.trials}; longest recovery {took(slowest)}"
     yield "worst margin to an objective", _worst(head)

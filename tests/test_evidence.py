@@ -646,12 +646,17 @@ def test_a_chain_cut_at_any_byte_is_named_and_goes_on(sealed: Path, tmp_path: Pa
         assert {one.grade for one in after.findings} == {Grade.NOTE}
 
 
-def test_a_last_line_that_only_wants_its_end_is_whole(root: Path) -> None:
-    """Cut after its last brace: nothing is lost, and the next line begins where it should."""
+def test_a_last_line_that_only_wants_its_end_is_named_and_mended(root: Path) -> None:
+    """Cut after its last brace: nothing is lost, a byte is missing all the same, and the next line puts it back."""
     path = root / CHAIN_FILE
-    path.write_bytes(path.read_bytes()[:-1])
-    assert verify([root]).exit_code == 0
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    found = verify([root])
+    assert (found.exit_code, named(found)) == (1, {CHAIN_FILE})
+    assert "line 2: its line end is missing" in as_text(found)
+    assert set(states(found).values()) == {"verified"}
     sealed_run(root, 3)
+    assert path.read_bytes().startswith(whole)
     assert verify([root]).exit_code == 0
     assert [link.line.kind for link in chain.read(root).links] == [Kind.SEALED] * 3
 

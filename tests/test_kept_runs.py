@@ -16,7 +16,8 @@ from drilling import drill
 from folders import kill_later, start_writer, story_run, write_run
 from hostile import ATTACKS, told
 
-from drills import importing
+from drills import chain, importing
+from drills.chain import CHAIN_FILE
 from drills.files import recheck
 from drills.importing import bring
 from drills.index import INDEX_FILE, refresh, runs
@@ -146,6 +147,44 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE runs (other)")
         connection.execute("PRAGMA user_version = 99")
     assert runs(tmp_path) == good
+
+
+def edited(root: Path, script: str) -> None:
+    """Somebody has a hand in the index."""
+    with sqlite3.connect(root / INDEX_FILE) as connection:
+        connection.executescript(script)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "UPDATE runs SET verdict = 'pass', lost = 0",
+        "DELETE FROM runs",
+        "UPDATE runs SET name = name || 'x'",
+        "CREATE TRIGGER t AFTER INSERT ON runs BEGIN UPDATE runs SET verdict = 'pass'; END; DELETE FROM runs",
+        "ALTER TABLE runs RENAME TO kept; CREATE VIEW runs AS SELECT * FROM kept",
+    ],
+)
+def test_an_index_that_somebody_edited_is_not_believed(tmp_path: Path, script: str) -> None:
+    """The list is that of the folders, and the index is made the same again."""
+    several(tmp_path)
+    good = runs(tmp_path)
+    edited(tmp_path, script)
+    assert runs(tmp_path) == good
+    assert [row[1] for row in in_sql(tmp_path)] == ["fail"] * 3
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00"])
+def test_a_time_that_is_none_breaks_nothing(tmp_path: Path, time: str) -> None:
+    """Times at the ends of the calendar: listed as written, never removed for their age, refused in one sentence."""
+    root = tmp_path / "drill-results"
+    story_run(root / "20260101T000000Z-odd", started_at=time)
+    assert drill("history", cwd=tmp_path).code == 0
+    assert may_go(runs(root), [Rule(newest=0)], NOW) == ()
+    came = drill("history", "--results", "other", "import", "drill-results", cwd=tmp_path)
+    assert "Traceback" not in came.err
+    assert "imported" in came.out
+    assert ("0 imported, 0 already there, 1 refused" in came.out) == ("+23" in time or "-23" in time)
 
 
 def test_where_no_index_can_be_written_the_list_is_there(tmp_path: Path) -> None:
@@ -423,12 +462,18 @@ def test_a_rule_that_is_none(text: str) -> None:
 
 
 def test_removal_takes_the_folders_and_what_an_earlier_one_left(tmp_path: Path) -> None:
-    """And nothing else."""
+    """And nothing else; the chain says what went, also of runs that nobody had sealed."""
     names = several(tmp_path)
     story_run(tmp_path / ".trash-left")
     (tmp_path / "notes.txt").write_text("mine")
     assert remove(tmp_path, runs(tmp_path)[1:]) == 2
-    assert {path.name for path in tmp_path.iterdir()} == {names[0], "notes.txt", INDEX_FILE}
+    assert {path.name for path in tmp_path.iterdir()} == {names[0], "notes.txt", INDEX_FILE, CHAIN_FILE}
+    lines = [link.line for link in chain.read(tmp_path).links]
+    assert [(line.kind, line.subject, line.about, line.sha256) for line in lines] == [
+        ("pruned", name, "fail", "") for name in names[1:]
+    ]
+    assert lines[0].removed is not None
+    assert (lines[0].removed.started_at, lines[0].removed.scenario) == (started(2), "story")
 
 
 # --- the command

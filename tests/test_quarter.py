@@ -9,14 +9,15 @@ import msgspec
 import pytest
 from quarters import SCENARIOS, UNTIL, one, plan
 
+from drills.moments import moment
 from drills.quarter import assemble
 from drills.quarter import plan as plans
 from drills.quarter.availability import parallel
-from drills.quarter.dates import Every, Quarter, due_after, moment, parse, until
+from drills.quarter.dates import Every, Quarter, due_after, parse, until
 from drills.quarter.numbers import Time, binomial_cdf, interval_rank, most_failures, summary
 from drills.quarter.plan import AcceptedRisk, Cadence, CadenceFor, LegPlan, Money, Tokens
 from drills.quarter.register import Register
-from drills.quarter.result import QuarterVerdict, Standing, State, decode, encode
+from drills.quarter.result import Headline, QuarterVerdict, Standing, State, decode, encode
 from drills.quarter.run import RunOfQuarter, domain_of
 from drills.quarter.trials import standing
 from drills.result import FaultPart
@@ -312,6 +313,30 @@ def test_the_verdict_of_a_quarter() -> None:
     cascade = one(1, "ppppp[xxssss{zzttt}ssss]ssppppp")
     assert cascade.result is not None
     assert verdict(changed(cascade, legs=cascade.result.legs[:2])) == ("met", ())  # both legs, each while it served
+
+
+def test_a_pass_of_another_config_hides_no_failure() -> None:
+    """Two configs that are in use in turn count each for itself; one that was replaced is told, and counts no more."""
+
+    def headline(*runs: RunOfQuarter) -> Headline:
+        return assemble(runs, plan(), NONE).headline
+
+    fails = with_config(2, "a", "2025-11-02", NEVER)
+    between = headline(with_config(1, "b", "2025-11-01"), fails, with_config(3, "b", "2025-11-03"))
+    assert (between.verdict, between.pairs) == (QuarterVerdict.NOT_MET, 2)
+    assert between.failed_pairs == ("primary-down on litellm, config aaaaaaaa",)
+    mended = headline(with_config(1, "b", "2025-11-01"), fails, with_config(3, "a", "2025-11-03"))
+    assert mended.failed_pairs == mended.failed_replaced == ()
+    replaced = headline(fails, with_config(3, "b", "2025-11-03"))
+    assert (replaced.failed_pairs, replaced.pairs) == ((), 1)
+    assert replaced.failed_replaced == ("primary-down on litellm, config aaaaaaaa",)
+    # It was in use in the quarter before, so the other one did not take its place.
+    back = headline(with_config(0, "b", "2025-09-01"), fails, with_config(3, "b", "2025-11-03"))
+    assert back.failed_pairs == ("primary-down on litellm, config aaaaaaaa",)
+    # The other one was never drilled in this scenario.
+    scenario, selector = SCENARIOS[1]
+    cloud = one(4, day="2025-11-03", scenario=scenario, selector=selector)
+    assert headline(fails, cloud).failed_pairs == ("primary-down on litellm, config aaaaaaaa",)
 
 
 def test_only_the_last_four_quarters_count_and_nothing_later() -> None:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from drilling import drill
 from folders import BY_US, write_run
@@ -249,6 +250,99 @@ def test_a_report_whose_runs_were_pruned_is_known_by_its_hash_only(root: Path) -
     )
     flip(root / f"{NAME}.html")
     assert told(verify([root]))[0].startswith(f"{NAME}.html: not the bytes that were written on")
+
+
+def prune(root: Path, names: list[str]) -> None:
+    """Remove runs as `drill history prune` does."""
+    assert remove(root, [run for run in kept_runs(root) if run.name in names]) == len(names)
+
+
+def fails(root: Path) -> list[str]:
+    """The runs of the quarter that failed, oldest first."""
+    found = [run for run in kept_runs(root) if run.verdict == "fail" and run.started_at >= "2025-10"]
+    return sorted(run.name for run in found)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sealed runs, some of which failed in the quarter. Nobody changes this folder."""
+    root = tmp_path_factory.mktemp("many") / "drill-results"
+    write(root, 24)
+    assert len(fails(root)) >= 2
+    return root
+
+
+def test_pruned_runs_are_told_in_a_later_report(many: Path, tmp_path: Path) -> None:
+    """How many, which failed, and each of them by name; the numbers are computed again from the chain."""
+    root = shutil.copytree(many, tmp_path / "drill-results")
+    gone = fails(root)[0]
+    other = next(run.name for run in kept_runs(root) if run.verdict == "pass" and run.started_at >= "2025-10")
+    earlier = min(run.name for run in kept_runs(root))
+    prune(root, [gone, other, earlier])
+    command.make(ask(root), lambda _: None)
+    stored = decode((root / f"{NAME}.json").read_bytes())
+    assert (stored.headline.pruned, stored.headline.pruned_failed, stored.headline.pruned_unknown) == (2, 1, 0)
+    assert {one.run: one.verdict for one in stored.evidence.pruned} == {gone: "fail", other: "pass", earlier: "pass"}
+    for name in (f"{NAME}.md", f"{NAME}.html"):
+        text = (root / name).read_text()
+        assert "2 runs of this quarter were pruned, of which 1 failed" in text
+        assert gone in text.replace("\\", "")
+    found = verify([root])
+    assert (found.exit_code, told(found)) == (0, []), as_text(found)
+
+
+def test_what_a_report_says_of_pruned_runs_is_held_against_the_chain(many: Path, tmp_path: Path) -> None:
+    """A report elsewhere that leaves one out, or gives it another verdict, is a mismatch."""
+    root = shutil.copytree(many, tmp_path / "drill-results")
+    gone = fails(root)
+    prune(root, gone[:1])
+    out = tmp_path / "out"
+    command.make(ask(root, out), lambda _: None)
+    path = out / f"{NAME}.json"
+    stored = decode(path.read_bytes())
+    good = stored.evidence.pruned[0]
+    for pruned in ((), (msgspec.structs.replace(good, verdict="pass"),)):
+        evidence = msgspec.structs.replace(stored.evidence, pruned=pruned)
+        path.write_bytes(encode(msgspec.structs.replace(stored, evidence=evidence)))
+        assert any("evidence.pruned" in line for line in told(verify([path], runs=root)))
+    # One that says it was made before the removal, and does not list the run, either.
+    before = chain.read(root).links[-2]
+    evidence = msgspec.structs.replace(stored.evidence, pruned=(), head=before.hash, lines=before.number)
+    headline = msgspec.structs.replace(stored.headline, pruned=0, pruned_failed=0)
+    path.write_bytes(encode(msgspec.structs.replace(stored, evidence=evidence, headline=headline)))
+    assert any(f"{gone[0]}: it was there when the report was made" in line for line in told(verify([path], runs=root)))
+
+
+def test_pruning_a_failure_makes_no_quarter_better(tmp_path: Path) -> None:
+    """The last drill of a pair failed; a run that was changed before it was pruned is no better."""
+    root = tmp_path / "drill-results"
+    last = max(write(root, 24)[-3:])
+    command.make(ask(root), lambda _: None)
+    pair = "primary-down on tensorzero" if "primary" in last.name else "cloud-outage on tensorzero"
+    headline = decode((root / f"{NAME}.json").read_bytes()).headline
+    flip(last / "history.jsonl")
+    prune(root, [last.name])
+    command.make(ask(root), lambda _: None)
+    after = decode((root / f"{NAME}.json").read_bytes()).headline
+    assert after.pruned_unknown == 1
+    assert after.verdict == "not met"
+    assert set(after.failed_pairs) - set(headline.failed_pairs) == {f"{pair}, pruned"}
+
+
+def test_a_chain_of_an_earlier_version_lists_its_pruned_runs_too(many: Path, tmp_path: Path) -> None:
+    """It knows the verdict and the day by the name of the folder; of what the run was nobody can say."""
+    root = shutil.copytree(many, tmp_path / "drill-results")
+    gone = fails(root)[0]
+    with chain.writing(root) as book:
+        link = book.chain.sealed(gone)
+        assert link is not None
+        book.add(Kind.PRUNED, gone, link.line.sha256, about="fail")
+    shutil.rmtree(root / gone)
+    command.make(ask(root), lambda _: None)
+    stored = decode((root / f"{NAME}.json").read_bytes())
+    assert (stored.headline.pruned_failed, stored.headline.pruned_unplaced) == (1, 1)
+    assert stored.headline.verdict != "met"
+    assert verify([root]).exit_code == 0
 
 
 def test_runs_without_a_seal_are_said_to_have_none(tmp_path: Path) -> None:

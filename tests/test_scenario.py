@@ -18,7 +18,7 @@ from drills.legs import Leg
 from drills.problems import Place, UsageProblem
 from drills.scenario import AtMost, Load, Lost, ProviderTiming, Scenario, Within
 from drills.scenariofile import parse
-from drills.shelf import find, load, shipped
+from drills.shelf import find, identity, load, shipped
 from drills.targets import resolve
 from drills.yamlsource import (
     MAX_BYTES,
@@ -422,3 +422,19 @@ class TestFinding:
 def test_the_catalogue_holds_faults() -> None:
     """Every kind is a fault."""
     assert all(issubclass(cls, Fault) for cls in kinds().values())
+
+
+def test_a_scenario_is_known_by_its_name_on_the_shelf(tmp_path: Path) -> None:
+    """A short set has names of its own, a copy is what it is a copy of, and no other stands for one of the shelf."""
+    assert [load(name).identity for name in ("cloud-outage", "fast/cloud-outage")] == [
+        "cloud-outage",
+        "fast/cloud-outage",
+    ]
+    text = load("fast/cloud-outage").text
+    assert identity(str(tmp_path / "cloud-outage.yaml"), text) == "fast/cloud-outage"
+    assert identity("mine.yaml", text) == "fast/cloud-outage"
+    assert identity("fast/cloud-outage.yaml", f"{text}\n# mine") == "own/cloud-outage"
+    assert identity("dir/mine.yaml", f"{text}\n# mine") == "mine"
+    own = tmp_path / "cloud-outage.yaml"
+    own.write_text(f"{text}\n# mine")
+    assert load(str(own)).identity == "own/cloud-outage"

@@ -26,9 +26,11 @@ from drills.manifest import MANIFEST_FILE
 from drills.problems import UsageProblem
 from drills.quarter.assembling import assemble
 from drills.quarter.dates import Quarter, parse
+from drills.quarter.pruned import left_out, pruned
 from drills.quarter.reading import runs_of
 from drills.quarter.result import QUARTER_SCHEMA, QuarterResult, RunRow, decode, encode
 from drills.quarter.run import RunOfQuarter
+from drills.quarter.sealed import Evidence
 from reports.base import quarter_formats
 
 _FILE = re.compile(r"quarter-\d{4}Q[1-4]\.(json|html|md|pdf)")
@@ -78,18 +80,22 @@ def recompute(path: Path, root: Path) -> Recomputed:
     rows = (*stored.runs, *stored.undated, *stored.earlier)
     counted = tuple(row.name for row in rows if row.counts)
     found = [*_head(main.name, stored, known), *_later(main.name, rows, there)]
-    pruned = [row.name for row in rows if row.name not in there and _is_pruned(row.name, known)]
+    gone = [row.name for row in rows if row.name not in there and _is_pruned(row.name, known)]
     if rows and not there.keys() & {row.name for row in rows}:
         what = f"none of its {len(rows)} runs is here; --runs DIR says where they are"
         return Recomputed((Finding(file=main.name, what=what),), "", files)
-    if pruned:
-        what = f"its numbers cannot be computed again: {len(pruned)} of its runs were removed by the tool since"
-        found += [*_missing(rows, there, set(pruned)), note(main.name, f"{what}: {', '.join(pruned)}")]
+    if gone:
+        what = f"its numbers cannot be computed again: {len(gone)} of its runs were removed by the tool since"
+        found += [
+            *_missing(rows, there, set(gone)),
+            *_pruned_as_told(main.name, stored, known),
+            note(main.name, f"{what}: {', '.join(gone)}"),
+        ]
         return Recomputed(tuple(found), "not computed again", files, counted, whole=False)
     found += [*_missing(rows, there, set()), *_manifests(stored, root)]
     runs = [_as_then(there[row.name], row) for row in rows if row.name in there]
-    again = assemble(runs, stored.plan, stored.register, stored.evidence)
     other = _other_tool(stored)
+    again = assemble(runs, stored.plan, stored.register, _evidence(stored, known, other))
     found += _of_json(main, encode(again), data, other)
     if other:
         what = f"made by {other}, and this is {__version__}: the text of its reports is not compared, their hashes are"
@@ -130,6 +136,42 @@ def _head(name: str, stored: QuarterResult, known: Chain) -> Iterator[Finding]:
     if head and all(link.hash != head for link in known.links):
         what = "the chain beside the runs has no such line: it is another chain, or lines of it were removed"
         yield Finding(file=name, where="evidence.head", what=what, expected=known.head or "no chain", found=head)
+    lines = _lines(stored, known)
+    if head and lines and lines != stored.evidence.lines:
+        what = "not the line that has this head"
+        yield Finding(
+            file=name, where="evidence.lines", what=what, expected=str(lines), found=str(stored.evidence.lines)
+        )
+    for one in left_out(known, lines, _names(stored), parse(stored.quarter)):
+        what = (
+            f"it was there when the report was made, which does not list it; it was pruned on {one.at}, {one.verdict}"
+        )
+        yield Finding(file=name, where=one.run, what=what)
+
+
+def _names(stored: QuarterResult) -> set[str]:
+    return {row.name for row in (*stored.runs, *stored.undated, *stored.earlier)}
+
+
+def _lines(stored: QuarterResult, known: Chain) -> int:
+    """The line of the chain up to which the report knew it; 0 when it knew none."""
+    return next((link.number for link in known.links if link.hash == stored.evidence.head), 0)
+
+
+def _evidence(stored: QuarterResult, known: Chain, other: str) -> Evidence:
+    """What the report knew, with the pruned runs as the chain tells them. A build that listed none is not blamed."""
+    if other and not stored.evidence.pruned:
+        return stored.evidence
+    gone = pruned(known, _lines(stored, known), _names(stored), parse(stored.quarter))
+    return msgspec.structs.replace(stored.evidence, pruned=gone)
+
+
+def _pruned_as_told(name: str, stored: QuarterResult, known: Chain) -> Iterator[Finding]:
+    told = _evidence(stored, known, _other_tool(stored)).pruned
+    if told != stored.evidence.pruned:
+        what = "not the pruned runs of which the chain tells"
+        was, found = (", ".join(one.run for one in some) or "none" for some in (told, stored.evidence.pruned))
+        yield Finding(file=name, where="evidence.pruned", what=what, expected=was, found=found)
 
 
 def _later(name: str, rows: Sequence[RunRow], there: dict[str, RunOfQuarter]) -> Iterator[Finding]:

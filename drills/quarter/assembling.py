@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
 from drills import __version__
 from drills.kept import UNFINISHED, UNREADABLE
+from drills.moments import moment
 from drills.people import People
 from drills.quarter.availability import budgets, chains, downtimes
+from drills.quarter.configs import Spell, spell_of
 from drills.quarter.coverage import coverage
-from drills.quarter.dates import parse
+from drills.quarter.dates import QUARTERS, Quarter, parse, quarter_of
 from drills.quarter.findings import findings
+from drills.quarter.lasts import Drilled, Lasts, lasts
 from drills.quarter.money import efforts, savings
 from drills.quarter.plan import QuarterPlan
 from drills.quarter.recovery import recoveries, returns, trend
@@ -36,12 +39,10 @@ from drills.quarter.result import (
     Trial,
 )
 from drills.quarter.run import RunOfQuarter
-from drills.quarter.sealed import Evidence, Seal, SealState
+from drills.quarter.sealed import Evidence, Pruned, Seal, SealState
 from drills.quarter.trials import margin, trials, worst_of
 from drills.result import Verdict
 
-QUARTERS = 4
-"""The quarter that is reported on and the three before it."""
 _NOTHING = Evidence()
 
 
@@ -72,7 +73,7 @@ def assemble(
         until=plan.until,
         plan=plan,
         register=register,
-        headline=_headline(inside, own_trials, cells, found),
+        headline=_headline(_Quarter(quarter, known, inside, evidence.pruned), own_trials, cells, found),
         gateways=tuple(_gateways(inside)),
         scenarios=tuple(_scenarios(inside)),
         coverage=cells,
@@ -114,22 +115,65 @@ def _began_before(run: RunOfQuarter, plan: QuarterPlan) -> bool:
     return run.started is not None and run.started.isoformat() < plan.until
 
 
-def _headline(
-    inside: Sequence[RunOfQuarter], own: Sequence[Trial], cells: Sequence[Cell], found: Sequence[FindingPart]
-) -> Headline:
+@dataclasses.dataclass(frozen=True)
+class _Quarter:
+    """known: runs of all four quarters. inside: those of the one. pruned: of all four, and of days that nobody
+    knows.
+    """
+
+    quarter: Quarter
+    known: Sequence[RunOfQuarter]
+    inside: Sequence[RunOfQuarter]
+    pruned: Sequence[Pruned]
+
+    @property
+    def gone(self) -> list[Pruned]:
+        """The runs of the quarter that were pruned."""
+        return [
+            one for one in self.pruned if (day := moment(one.started_at)) and quarter_of(day.date()) == self.quarter
+        ]
+
+    @property
+    def unplaced(self) -> int:
+        """How many of them failed of which nobody knows any more what was drilled, so that none can outlast them."""
+        return sum(_bad(one) and not one.scenario for one in self.gone)
+
+    def lasts(self, beyond: Collection[str]) -> Lasts:
+        """The last drills. beyond: names of runs with a recovery beyond its objective.
+
+        A pruned run that passed stands for nothing, since nobody can look at it; one that failed still does.
+        """
+        kept = [
+            Drilled(
+                *(run.scenario, run.gateway, run.config, spell_of(run).began, run.name),
+                bad=run.name in beyond or (run.result is not None and run.result.verdict is Verdict.FAIL),
+            )
+            for run in self.inside
+            if run.counts
+        ]
+        gone = [
+            Drilled(*(one.scenario, one.gateway, one.config_sha256, began.isoformat(), one.run), bad=True, pruned=True)
+            for one in self.gone
+            if _bad(one) and one.scenario and (began := moment(one.started_at))
+        ]
+        spells = [spell_of(run) for run in self.known if run.counts]
+        spells += [Spell(one.gateway, one.config, one.began) for one in gone]
+        return lasts([*kept, *gone], spells)
+
+
+def _bad(one: Pruned) -> bool:
+    return one.failed or one.unknown
+
+
+def _headline(told: _Quarter, own: Sequence[Trial], cells: Sequence[Cell], found: Sequence[FindingPart]) -> Headline:
+    inside = told.inside
     counted = [run for run in inside if run.counts]
     passed = sum(run.result is not None and run.result.verdict is Verdict.PASS for run in counted)
-    last = {(run.scenario, run.gateway): run for run in counted}
-    beyond = {trial.run for trial in own if trial.standing is Standing.BEYOND}
-    bad = [
-        f"{scenario} on {gateway}"
-        for (scenario, gateway), run in sorted(last.items())
-        if run.name in beyond or (run.result is not None and run.result.verdict is Verdict.FAIL)
-    ]
+    last = told.lasts({trial.run for trial in own if trial.standing is Standing.BEYOND})
     states = [cell.state for cell in cells]
-    missing = states.count(State.OVERDUE) + states.count(State.NEVER)
-    verdict = QuarterVerdict.NOT_MET if bad else QuarterVerdict.MET
-    if not bad and (missing or not counted):
+    missing = states.count(State.OVERDUE) + states.count(State.NEVER) + told.unplaced
+    verdict = QuarterVerdict.NOT_MET if last.bad else QuarterVerdict.MET
+    if not last.bad and (missing or not counted):
         verdict = QuarterVerdict.INCOMPLETE
     worst = worst_of(own)
     kinds = [part.state for part in found]
@@ -142,8 +186,13 @@ def _headline(
         failed=len(counted) - passed,
         not_counted=len(inside) - len(counted),
         gateways=len({run.gateway for run in counted}),
-        pairs=len(last),
-        failed_pairs=tuple(bad),
+        pairs=last.count,
+        failed_pairs=last.bad,
+        failed_replaced=last.replaced,
+        pruned=len(told.gone),
+        pruned_failed=sum(one.failed for one in told.gone),
+        pruned_unknown=sum(one.unknown for one in told.gone),
+        pruned_unplaced=told.unplaced,
         cells=len(cells),
         overdue=states.count(State.OVERDUE),
         never=states.count(State.NEVER),

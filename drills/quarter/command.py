@@ -78,7 +78,7 @@ def _make(asked: Asked, say: Callable[[str], None]) -> None:
         what = "is a day that has not come: nobody can have seen it work"
         raise UsageProblem([Problem(f"{register.file}: {one.id}: fixed_on {one.fixed_on} {what}") for one in late])
     runs = runs_of(asked.runs, quarter)
-    result = assemble(runs, plan, register, evidence_of(asked.runs, runs))
+    result = assemble(runs, plan, register, evidence_of(asked.runs, runs, quarter))
     new = new_entries(result.findings)
     whole = registers.appended(text, str(asked.findings), new) if asked.update else text
     _write([(f"quarter-{quarter}.{one.ending}", one.render(result)) for one in formats], asked, say)

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from drills.quarter.dates import Every, due_after, moment
+from drills.moments import moment
+from drills.quarter.configs import Configs, spell_of
+from drills.quarter.dates import Every, due_after
 from drills.quarter.plan import CadenceFor, QuarterPlan
 from drills.quarter.result import GATEWAY_LEG, Cell, State
 from drills.quarter.run import DOMAINS, RunOfQuarter, domain_of
 
-_SHORT = 8
 _DONE = {State.CURRENT, State.REPLACED}
 
 
@@ -29,46 +30,12 @@ class _Key(NamedTuple):
     scenario: str
 
 
-class _Configs:
-    """The configs of each gateway that drills counted with, and which of them came to an end before another began."""
-
-    def __init__(self, runs: Iterable[RunOfQuarter]) -> None:
-        self._spans: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
-        for run in runs:
-            if run.counts:
-                began = run.started.isoformat() if run.started else ""
-                first, _ = self._spans[run.gateway].get(run.config, (began, began))
-                self._spans[run.gateway][run.config] = (first, began)
-
-    def of(self, run: RunOfQuarter) -> str:
-        """The config of a run as cells name it: empty where its gateway had one only.
-
-        One that only drills had that proved nothing is an attempt, and taken for that of the last drill that counts.
-        """
-        spans = self._spans.get(run.gateway, {})
-        if len(spans) <= 1:
-            return ""
-        latest = max(spans, key=lambda config: spans[config][1])
-        return _short(run.config if run.config in spans else latest)
-
-    def after(self, gateway: str, config: str) -> set[str]:
-        """The configs that took the place of one: those whose first drill came after its last one."""
-        spans = {_short(name): span for name, span in self._spans.get(gateway, {}).items()}
-        if config not in spans:
-            return set()
-        return {name for name, (first, _) in spans.items() if first > spans[config][1]}
-
-
-def _short(config: str) -> str:
-    return config[:_SHORT] or "none"
-
-
 def coverage(runs: Sequence[RunOfQuarter], plan: QuarterPlan) -> tuple[Cell, ...]:
     """Every cell: what was ever drilled, each leg that never was, and what the plan asks for. runs: oldest first."""
-    configs = _Configs(runs)
+    configs = Configs(spell_of(run) for run in runs if run.counts)
     hit: dict[_Key, list[RunOfQuarter]] = defaultdict(list)
     for run in runs:
-        for key in _hit(run, configs.of(run)):
+        for key in _hit(run, configs.of(run.gateway, run.config)):
             hit[key].append(run)
     cells = _replaced([_cell(key, found, plan) for key, found in hit.items()], configs)
     drilled = {
@@ -89,7 +56,7 @@ def coverage(runs: Sequence[RunOfQuarter], plan: QuarterPlan) -> tuple[Cell, ...
     )
 
 
-def _replaced(cells: Sequence[Cell], configs: _Configs) -> list[Cell]:
+def _replaced(cells: Sequence[Cell], configs: Configs) -> list[Cell]:
     """A config that was replaced needs no drill any more in what was drilled with one that came after it."""
     done = {(cell.gateway, cell.config, cell.leg, cell.domain, cell.scenario) for cell in cells if cell.last_day}
     return [
@@ -115,10 +82,10 @@ def _hit(run: RunOfQuarter, config: str) -> Iterator[_Key]:
     yield from seen
 
 
-def _legs(runs: Iterable[RunOfQuarter], configs: _Configs) -> Iterator[tuple[str, str, str]]:
+def _legs(runs: Iterable[RunOfQuarter], configs: Configs) -> Iterator[tuple[str, str, str]]:
     """The legs of each gateway's chain, as its runs knew them."""
     seen = {
-        (run.gateway, configs.of(run), leg.name): None
+        (run.gateway, configs.of(run.gateway, run.config), leg.name): None
         for run in runs
         if run.result
         for leg in run.result.legs

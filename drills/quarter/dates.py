@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+QUARTERS = 4
+"""A report speaks of its quarter and of the three before it."""
 _QUARTER = re.compile(r"(\d{4})-?[Qq]([1-4])")
 
 
@@ -52,15 +54,6 @@ def parse(text: str) -> Quarter:
 def quarter_of(day: date) -> Quarter:
     """The quarter of a day."""
     return Quarter(day.year, (day.month + 2) // 3)
-
-
-def moment(text: str) -> datetime | None:
-    """A time as runs write it, in UTC; None when it is none. One without a zone is taken as UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def until(quarter: Quarter, now: datetime) -> datetime:

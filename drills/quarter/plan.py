@@ -40,7 +40,9 @@ def real_day(day: str | None, key: str) -> None:
 
 
 class CadenceFor(_Written, frozen=True, kw_only=True):
-    """How often one scenario must be drilled. gateway, leg: None for any. scenario: its file without `.yaml`."""
+    """How often one scenario must be drilled. gateway, leg: None for any. scenario: as `drill list` names it, or
+    its file without `.yaml`.
+    """
 
     noun: ClassVar[str] = "a cadence"
 

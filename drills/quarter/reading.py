@@ -13,9 +13,9 @@ import msgspec
 from drills.events import RunStarted
 from drills.history import HISTORY_FILE
 from drills.kept import RESULT_FILE, head, is_run
+from drills.moments import moment
 from drills.problems import UsageProblem
-from drills.quarter.assembling import QUARTERS
-from drills.quarter.dates import Quarter, moment, quarter_of
+from drills.quarter.dates import QUARTERS, Quarter, quarter_of
 from drills.quarter.run import RunOfQuarter
 from drills.result import Result, decode
 

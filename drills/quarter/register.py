@@ -92,7 +92,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
 def finding_id(scenario: str, gateway: str, faults: Sequence[str], check: str) -> str:
     """The id of a finding: readable, and the same in each quarter for the same scenario, gateway, faults and check.
 
-    scenario: its file's stem. faults: each with the legs that it hits.
+    scenario: by what its runs are known. faults: each with the legs that it hits.
     """
     key = json.dumps([scenario, gateway, sorted(faults), check])
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:6]

@@ -302,8 +302,12 @@ class RunRow(_Part, frozen=True, kw_only=True):
 
 
 class Headline(_Part, frozen=True, kw_only=True):
-    """The numbers that matter. worst: the trial with the smallest margin. failed_pairs: `scenario on gateway`, whose
-    last drill failed or was beyond its objective.
+    """The numbers that matter. worst: the trial with the smallest margin. pairs: of scenario and gateway, with each
+    config of a gateway that was in use beside another by itself. failed_pairs: `scenario on gateway`, whose last drill
+    failed or was beyond its objective. failed_replaced: the same of configs that another took the place of; not among
+    the pairs. pruned: runs of the quarter that were removed; pruned_failed: of these, those that failed;
+    pruned_unknown: that had been changed before; pruned_unplaced: failed or changed, and the chain does not say which
+    scenario and gateway it was.
     """
 
     verdict: QuarterVerdict
@@ -325,6 +329,11 @@ class Headline(_Part, frozen=True, kw_only=True):
     findings_open: int
     findings_overdue: int
     findings_reopened: int
+    failed_replaced: tuple[str, ...] = ()
+    pruned: int = 0
+    pruned_failed: int = 0
+    pruned_unknown: int = 0
+    pruned_unplaced: int = 0
 
 
 class QuarterResult(_Part, frozen=True, kw_only=True):

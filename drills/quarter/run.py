@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePath
 
 from drills.events import FaultPlan, Limits, RunStarted
-from drills.quarter.dates import Quarter, moment, quarter_of
+from drills.moments import moment
+from drills.quarter.dates import Quarter, quarter_of
 from drills.quarter.register import finding_id
-from drills.result import CheckPart, FaultPart, Result, Verdict
+from drills.result import CheckPart, FaultPart, Result, Verdict, scenario_id
 from faults.base import Lookups
 
 JUDGED = {Verdict.PASS, Verdict.FAIL}
 """Verdicts of drills that said something about the gateway; only these count as drilled."""
-_UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,13 @@ class RunOfQuarter:
 
     @property
     def scenario(self) -> str:
-        """How the report calls its scenario: the file without its folder and ending."""
-        file = self.result.scenario.file if self.result else self.head.scenario_file if self.head else ""
-        return scenario_stem(file) or (self.head.scenario_name if self.head else "") or _UNNAMED
+        """How the report calls its scenario: by what its runs are known."""
+        if self.result is not None:
+            part = self.result.scenario
+            return scenario_id(part.id, part.file, part.name)
+        if self.head is not None:
+            return scenario_id(self.head.scenario_id, self.head.scenario_file, self.head.scenario_name)
+        return scenario_id("", "", "")
 
     @property
     def gateway(self) -> str:
@@ -82,11 +85,6 @@ class RunOfQuarter:
         faults = self.result.faults if self.result else ()
         named = [f"{fault.id}: {', '.join(sorted(fault.legs))}" for fault in faults]
         return finding_id(self.scenario, self.gateway, named, check.name)
-
-
-def scenario_stem(file: str) -> str:
-    """A scenario's file without its folder and ending."""
-    return PurePath(file.replace("\\", "/")).stem if file else ""
 
 
 _BY_SELECTOR = (

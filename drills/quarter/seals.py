@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,19 +12,27 @@ from drills.build import build
 from drills.canonical import sha256
 from drills.chain import Chain
 from drills.manifest import MANIFEST_FILE, changes, damage, decode
+from drills.quarter.dates import Quarter
+from drills.quarter.pruned import pruned
 from drills.quarter.run import RunOfQuarter
 from drills.quarter.sealed import Evidence, Seal, SealState
 
 
-def evidence_of(root: Path, runs: Iterable[RunOfQuarter]) -> Evidence:
-    """The head of the chain, and how each run stands to its seal. Raises `OSError` when the chain cannot be read.
+def evidence_of(root: Path, runs: Sequence[RunOfQuarter], quarter: Quarter) -> Evidence:
+    """The head of the chain, how each run stands to its seal, and which runs of these quarters were pruned.
+
+    Raises `OSError` when the chain cannot be read.
 
     The head is that of before the report: the lines of the report itself come after it.
     """
     found = chain.read(root)
     lines = found.links[-1].number if found.links else 0
     return Evidence(
-        build=build(), head=found.head, lines=lines, seals=tuple(_seal(root / run.name, found) for run in runs)
+        build=build(),
+        head=found.head,
+        lines=lines,
+        seals=tuple(_seal(root / run.name, found) for run in runs),
+        pruned=pruned(found, lines, {run.name for run in runs}, quarter),
     )
 
 

@@ -1,0 +1,63 @@
+"""What the chain knows of the runs that were pruned, so that none of them goes from a report without a word. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from drills.chain import Chain, Kind, Link
+from drills.moments import moment
+from drills.quarter.dates import QUARTERS, Quarter, quarter_of
+from drills.quarter.sealed import Pruned
+
+_FOLDER_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
+
+
+def pruned(known: Chain, up_to: int, listed: Collection[str], quarter: Quarter) -> tuple[Pruned, ...]:
+    """The runs of a quarter and the three before it that were pruned, oldest first, and those whose day nobody can say.
+
+    up_to: the last line of the chain that is read. listed: the runs that are there all the same, or came back.
+    """
+    standing = {link.line.subject: link for link in known.links if link.number <= up_to and link.line.kind in _ENDS}
+    gone = (_pruned(link) for name, link in standing.items() if link.line.kind is Kind.PRUNED and name not in listed)
+    return tuple(sorted((one for one in gone if _within(one.started_at, quarter)), key=lambda one: (one.at, one.run)))
+
+
+def left_out(known: Chain, up_to: int, listed: Collection[str], quarter: Quarter) -> Iterator[Pruned]:
+    """Runs that were sealed when a report was made, that it does not list, and that were pruned after it."""
+    sealed = {one.line.subject for one in known.links if one.number <= up_to and one.line.kind is Kind.SEALED}
+    before = {one.line.subject for one in known.links if one.number <= up_to and one.line.kind is Kind.PRUNED}
+    for link in known.links:
+        one = _pruned(link)
+        new = link.number > up_to and link.line.kind is Kind.PRUNED and one.run in sealed - before
+        if new and one.run not in listed and moment(one.started_at) is not None and _within(one.started_at, quarter):
+            yield one
+
+
+_ENDS = {Kind.SEALED, Kind.PRUNED}
+
+
+def _pruned(link: Link) -> Pruned:
+    line = link.line
+    said = line.removed
+    return Pruned(
+        run=line.subject,
+        at=line.at,
+        verdict=line.about,
+        was_sealed=bool(line.sha256),
+        started_at=said.started_at if said is not None else _dated(line.subject),
+        scenario=said.scenario if said is not None else "",
+        gateway=said.gateway if said is not None else "",
+        config_sha256=said.config_sha256 if said is not None else "",
+    )
+
+
+def _dated(name: str) -> str:
+    """When a run began, by the name of its folder; empty when that does not say it."""
+    found = _FOLDER_DATE.match(name)
+    return "{}-{}-{}T{}:{}:{}+00:00".format(*found.groups()) if found else ""
+
+
+def _within(started_at: str, quarter: Quarter) -> bool:
+    started = moment(started_at)
+    return started is None or quarter.after(1 - QUARTERS) <= quarter_of(started.date()) <= quarter
