@@ -142,7 +142,8 @@ def _report_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParse
     report.add_argument(
         "--out",
         metavar="FILE",
-        help="where it goes: a file, a folder, or - for the standard output (default: DIR; of a quarter --runs)",
+        help="where it goes: a file, a folder, or - for the standard output (default: DIR); of a quarter a folder, "
+        "which is made (default: --runs)",
     )
     of = report.add_argument_group("of a quarter")
     of.add_argument("--quarter", metavar="2026Q4", help="report on all runs of a quarter; html, md, json, pdf")

@@ -23,7 +23,7 @@ from typing import BinaryIO
 import msgspec
 
 from drills.canonical import damage, decode, encoded, hash_of, sha256
-from drills.findings import Finding, note
+from drills.findings import A_LINK, Finding, note
 
 CHAIN_FILE = "chain.jsonl"
 CHANGED = "changed since it was sealed"
@@ -115,6 +115,8 @@ class Chain:
 
 def read(root: Path) -> Chain:
     """The chain of a folder of runs; an empty one when there is none. Raises `OSError`."""
+    if (root / CHAIN_FILE).is_symlink():
+        return Chain(findings=(Finding(file=CHAIN_FILE, what=A_LINK),), there=True)
     try:
         return parse((root / CHAIN_FILE).read_bytes())
     except FileNotFoundError:
@@ -274,7 +276,10 @@ class Writer:
 @contextmanager
 def writing(root: Path) -> Iterator[Writer]:
     """Add to the chain of a folder of runs; one process at a time. Raises `OSError` when it cannot be written."""
-    with (root / CHAIN_FILE).open("a+b", buffering=0) as file:
+    path = root / CHAIN_FILE
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, A_LINK, str(path))
+    with path.open("a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield Writer(file)
 

@@ -30,11 +30,12 @@ def signer_of(path: Path | None) -> Signer | None:
 def sealed_line(folder: Path, signer: Signer | None) -> str:
     """Seal a run that has just ended; a line to show. What prevents it changes nothing about the run's verdict."""
     try:
-        return f"{seal(folder, Sealer.RUN, signer)}; kept elsewhere, it shows that nothing before it was changed"
+        sealed = seal(folder, Sealer.RUN, signer)
     except OSError as error:
         return f"note: not sealed: {error.filename or folder}: {error.strerror or error}; `drill seal` does it later"
     except UsageProblem as problem:
         return f"note: not sealed: {problem}"
+    return f"{sealed}; kept elsewhere, it shows that nothing before it was changed{sealed.but}"
 
 
 def verify_text(
@@ -72,7 +73,8 @@ def _sealed(path: Path, signer: Signer | None) -> Iterator[str]:
         if not (folder / RESULT_FILE).is_file():
             yield f"{folder.name}: not sealed: it has no result; it was killed, or it is still running"
             continue
-        yield f"{folder.name}: {seal(folder, Sealer.LATER, signer)}"
+        sealed = seal(folder, Sealer.LATER, signer)
+        yield f"{folder.name}: {sealed}{sealed.but}"
         done += 1
     if not done and signer is not None:
         # A signed manifest names the line before its own, and so covers every run before it.

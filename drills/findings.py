@@ -16,6 +16,10 @@ class Grade(enum.StrEnum):
     """Something that a reader should know, and that changes nothing."""
 
 
+A_LINK = "a link, and what it leads to may be changed behind it: links are not followed"
+"""What is wrong with a link where a file of the evidence belongs."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was found.
 

@@ -8,6 +8,7 @@ every one is sealed anew where it comes to.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import os
@@ -15,11 +16,11 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -32,6 +33,7 @@ from drills.files import finish, folder_name, new_folder, recheck
 from drills.history import HISTORY_FILE
 from drills.index import runs
 from drills.kept import RESULT_FILE, head
+from drills.locking import alone
 from drills.manifest import HALF_FILE, MANIFEST_FILE, SIGNATURE_FILE, Origin, Sealer, changes, damage, decode
 from drills.problems import UsageProblem
 from drills.sealing import seal
@@ -40,11 +42,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _OURS = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]{1,120}")
 _LARGEST_BYTES = 1_000_000_000
 """Of one run, unpacked."""
+_LARGEST_HISTORY_BYTES = 300_000_000
+"""A history is judged whole, in memory. That of a hundred thousand requests is less than half as long."""
 _MOST_FILES = 1000
 """Of one run."""
 _PIECE = 1 << 20
 _SCRATCH = ".import-"
-_LEFT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def bring(root: Path, sources: Iterable[Path]) -> Imported:
     """Import every run in folders and ZIP files. Raises `UsageProblem` for a source that is neither or has none."""
     found = [run for source in sources for run in _runs_in(source)]
     root.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
+    with alone(root):
+        _sweep(root)
     lines: list[str] = []
     counts = {"new": 0, "known": 0, "refused": 0}
     for run in found:
@@ -91,10 +95,33 @@ def bring(root: Path, sources: Iterable[Path]) -> Imported:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what an import left that was killed, and no other import can be at any more."""
+    """Remove what an import left that was killed: the kernel let go of its lock then. Another's that runs is locked."""
     for rest in root.glob(f"{_SCRATCH}*"):
-        if time.time() - rest.stat().st_mtime > _LEFT_S:
-            shutil.rmtree(rest, ignore_errors=True)
+        if rest.is_dir() and not rest.is_symlink():
+            with suppress(OSError), _held(rest):
+                shutil.rmtree(rest, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder as long as this process lives. Raises `BlockingIOError` when another one does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    """A folder to unpack a run in, made under the lock of the whole, so that nobody sweeps it before it is held."""
+    with alone(root):
+        made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=root, ignore_cleanup_errors=True)
+        held = ExitStack()
+        held.enter_context(_held(Path(made.name)))
+    with held, made as scratch:
+        yield Path(scratch)
 
 
 class _Refused(Exception):
@@ -102,8 +129,8 @@ class _Refused(Exception):
 
 
 def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=root, ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / "run"
+    with _scratch(root) as scratch:
+        folder = scratch / "run"
         folder.mkdir()
         _copy(run, folder)
         try:
@@ -123,9 +150,9 @@ def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
             _, agrees, why = recheck(folder)
         except Exception as error:
             what = "" if isinstance(error, UsageProblem) else f"it cannot be judged: {type(error).__name__}: "
-            raise _Refused(f"{what}{error}".replace(f"{folder}/", "")) from error
+            raise _Refused(f"{what}{_bare(folder, error)}") from error
         if not agrees:
-            said.append(f"{run.place}: note: {why.replace(f'{folder}/', '').replace(str(folder), 'it')}")
+            said.append(f"{run.place}: note: {_bare(folder, why)}")
         name = run.name if _OURS.fullmatch(run.name) else named
         link = chain.read(root).sealed(name)
         back = link is not None and link.line.sha256 == origin.sha256 and not (root / name).exists()
@@ -140,6 +167,11 @@ def _bring(root: Path, run: _Found) -> tuple[str, list[str]]:
     except OSError as error:
         said.append(f"{run.place}: note: not sealed: {error.strerror or error}; `drill seal` does it later")
     return "new", [*said, f"{run.place}: imported as {there.name}"]
+
+
+def _bare(folder: Path, said: object) -> str:
+    """A sentence about a run without the folder that it is in for a moment only."""
+    return str(said).replace(f"{folder}/", "").replace(f"{folder}: ", "").replace(str(folder), "the run")
 
 
 def _unsealed(folder: Path) -> tuple[Origin, tuple[str, ...]]:
@@ -198,12 +230,14 @@ def _digest(folder: Path) -> str:
 def _copy(run: _Found, folder: Path) -> None:
     left = _LARGEST_BYTES
     for one in run.files:
+        most, of = (_LARGEST_HISTORY_BYTES, one.name) if one.name == HISTORY_FILE else (_LARGEST_BYTES, "the run")
+        came = 0
         try:
             with one.open() as source, (folder / one.name).open("xb") as target:
                 while piece := source.read(_PIECE):
-                    left -= len(piece)
-                    if left < 0:
-                        raise _Refused(f"larger than {_LARGEST_BYTES // 1_000_000} MB")
+                    left, came = left - len(piece), came + len(piece)
+                    if left < 0 or came > most:
+                        raise _Refused(f"{of} is larger than {most // 1_000_000} MB, which no drill writes")
                     target.write(piece)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise _Refused(f"{one.name}: {error}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from drills import __version__, canonical
+from drills.chain import now
 from drills.findings import Finding
 from drills.redaction import NEVER_STORED
 
@@ -69,7 +70,10 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, sealed. run: the name of its folder. sealed_at: UTC. previous: None for the first run of a chain."""
+    """A run, sealed. run: the name of its folder. sealed_at: UTC. previous: None for the first run of a chain.
+
+    left_out: what else was in the folder, of which it says nothing: no plain file, or a name that no file of a run has.
+    """
 
     schema: str
     run: str
@@ -82,14 +86,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     previous: Previous | None
     imported: Origin | None
     never_stored: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
-def make(run: str, sealed_at: str, by: Sealer, files: tuple[File, ...], imported: Origin | None) -> Manifest:
-    """A manifest that is not yet part of a chain."""
+def make(folder: Path, run: str, by: Sealer, imported: Origin | None) -> Manifest:
+    """The manifest of what a folder holds now, not yet part of a chain. Raises `OSError`."""
+    files = files_of(folder)
+    sealed = {one.name for one in files} | _OURS
     return Manifest(
         schema=SCHEMA,
         run=run,
-        sealed_at=sealed_at,
+        sealed_at=now(),
         sealed_by=by,
         tool_version=__version__,
         python=platform.python_version(),
@@ -98,6 +105,7 @@ def make(run: str, sealed_at: str, by: Sealer, files: tuple[File, ...], imported
         previous=None,
         imported=imported,
         never_stored=NEVER_STORED,
+        left_out=tuple(sorted({shown(path.name) for path in folder.iterdir() if path.name not in sealed})),
     )
 
 
@@ -133,6 +141,11 @@ def files_of(folder: Path) -> tuple[File, ...]:
     """Every plain file of a run that a manifest lists, by name. Raises `OSError`."""
     there = sorted(path for path in folder.iterdir() if path.name not in _OURS and _PLAIN.fullmatch(path.name))
     return tuple(hashed(path) for path in there if stat.S_ISREG(path.lstat().st_mode))
+
+
+def shown(name: str) -> str:
+    """A file's name as text, each name another one: bytes that are no text are written as escapes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def changes(folder: Path, listed: tuple[File, ...]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from drills.events import Basis, HowTried, PhasePlan
 from drills.legs import Leg
 from drills.people import People
 from drills.routes import Route
+from drills.unseen import IGNORED
 
 RESULT_SCHEMA = "failover-drill/result/1"
 
@@ -358,10 +359,7 @@ class Result(_Part, frozen=True, kw_only=True):
     change: str | None = None
 
 
-_UNSEEN = re.compile(
-    "[\\x7f-\\x9f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff"
-    "\\U000e0000-\\U000e007f]"
-)
+_UNSEEN = re.compile(f"[\\x7f-\\x9f\\u2028\\u2029\\ufff9-\\ufffb\\ufffe\\uffff{IGNORED}]")
 """What JSON may hold as it is, and what would command a terminal or turn the direction of a text."""
 
 

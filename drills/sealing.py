@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from drills.canonical import sha256
-from drills.chain import CHANGED, Kind, Link, Removed, Writer, now, writing
+from drills.chain import CHANGED, Kind, Link, Removed, Writer, writing
 from drills.files import write_whole
 from drills.kept import Kept
 from drills.manifest import (
@@ -29,7 +29,6 @@ from drills.manifest import (
     changes,
     decode,
     encode,
-    files_of,
     hashed,
     make,
 )
@@ -41,20 +40,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sealed:
-    """A run that was sealed. number: how many runs its chain has sealed. head: the hash of the chain's last line."""
+    """A run that was sealed. number: how many runs its chain has sealed. head: the hash of the chain's last line.
+    left_out: what else is in the folder and is not sealed.
+    """
 
     run: str
     number: int
     head: str
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"sealed as run {self.number} of its chain, head {self.head}"
+
+    @property
+    def but(self) -> str:
+        """What is not sealed, to be said behind it; empty when everything is."""
+        return f"; left out, and not sealed: {', '.join(self.left_out)}" if self.left_out else ""
 
 
 def seal(folder: Path, by: Sealer, signer: Signer | None = None, imported: Origin | None = None) -> Sealed:
     """Seal a run that has ended. Raises `OSError`, or `UsageProblem` when it is sealed already."""
     folder = folder.resolve()
-    bare = make(_id(folder), now(), by, files_of(folder), imported)
+    bare = make(folder, _id(folder), by, imported)
     with writing(folder.parent) as book:
         _complete(folder.parent, book)
         if (folder / MANIFEST_FILE).exists() or book.chain.sealed(_id(folder)):
@@ -65,7 +72,7 @@ def seal(folder: Path, by: Sealer, signer: Signer | None = None, imported: Origi
         key = signer.fingerprint if signer else ""
         line = book.add(Kind.SEALED, _id(folder), sha256(data), signature=signature, key=key)
         os.replace(folder / HALF_FILE, folder / MANIFEST_FILE)  # noqa: PTH105  the atomic step is the point
-        return Sealed(_id(folder), _count(book), line.hash)
+        return Sealed(_id(folder), _count(book), line.hash, bare.left_out)
 
 
 def sign(folder: Path, signer: Signer) -> Sealed:

@@ -14,7 +14,7 @@ from drills import __version__, chain
 from drills.chain import CHAIN_FILE, Chain, Kind
 from drills.documents import base as documents
 from drills.documents.run import is_folder_of_run
-from drills.findings import Finding, Grade, bad, note
+from drills.findings import A_LINK, Finding, Grade, bad, note
 from drills.manifest import MANIFEST_FILE, hashed
 from drills.problems import UsageProblem
 from drills.verifying import Item, State, covered_by, item
@@ -244,6 +244,8 @@ def _rests_on(name: str, counted: Sequence[str], runs: _Runs) -> Iterator[Findin
 
 def _as_written(path: Path, found: Chain) -> tuple[Finding, ...]:
     """Whether a document has the bytes that the chain says were written, if it says so."""
+    if path.is_symlink():
+        return (Finding(file=path.name, what=A_LINK),)
     link = found.last(Kind.WRITTEN).get(path.name)
     if link is None:
         return ()

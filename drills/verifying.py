@@ -16,10 +16,20 @@ import msgspec
 from drills.canonical import sha256
 from drills.chain import CHAIN_FILE, Chain, Kind, Link
 from drills.documents import run as of_run
-from drills.findings import Finding, Grade, bad, note
+from drills.findings import A_LINK, Finding, Grade, bad, note
 from drills.history import HISTORY_FILE
 from drills.kept import RESULT_FILE
-from drills.manifest import HALF_FILE, MANIFEST_FILE, SIGNATURE_FILE, Manifest, changes, damage, decode, is_left_over
+from drills.manifest import (
+    HALF_FILE,
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    Manifest,
+    changes,
+    damage,
+    decode,
+    is_left_over,
+    shown,
+)
 
 if TYPE_CHECKING:
     from drills.signing import Verifier  # brings a library that only signatures need
@@ -71,7 +81,7 @@ def run(folder: Path, chain: Chain, key: Verifier | None, covered: int) -> Item:
     files: tuple[Finding, ...] = ()
     if manifest is not None:
         changed, extra = changes(folder, manifest.files)
-        files = (*changed, *(_extra(folder, name) for name in extra))
+        files = (*changed, *(_extra(folder, name, manifest.left_out) for name in extra))
         found += _of_origin(folder, manifest)
     recomputed = of_run.recompute(folder)
     found += [*files, *_meaning(recomputed.findings, {one.file for one in files if one.grade is Grade.MISMATCH})]
@@ -90,7 +100,7 @@ def _unsealed(folder: Path, name: str, said: tuple[Finding, ...], chain: Chain) 
         for one in (of_run.recompute(folder).findings if (folder / RESULT_FILE).is_file() else ())
         if one.grade is Grade.MISMATCH
     )
-    state = State.MISMATCH if wrong else State.UNSEALED
+    state = State.MISMATCH if bad((*said, *wrong)) else State.UNSEALED
     return Item(name=name, kind="run", state=state, findings=(*said, *wrong), told=told)
 
 
@@ -111,6 +121,8 @@ def _why_unsealed(folder: Path, chain: Chain) -> str:
 
 
 def _manifest_file(folder: Path, link: Link | None) -> tuple[Path | None, tuple[Finding, ...]]:
+    if (folder / MANIFEST_FILE).is_symlink():
+        return None, (Finding(file=MANIFEST_FILE, what=A_LINK),)
     if (folder / MANIFEST_FILE).is_file():
         return folder / MANIFEST_FILE, ()
     if link is None:
@@ -145,8 +157,10 @@ def _of_manifest(name: str, data: bytes, link: Link | None, chain: Chain) -> Ite
         yield Finding(file=MANIFEST_FILE, where="previous.line", what=what, expected=was, found=before or "none")
 
 
-def _extra(folder: Path, name: str) -> Finding:
+def _extra(folder: Path, name: str, left_out: tuple[str, ...]) -> Finding:
     """A file that the manifest does not list. A report that was asked for later is fine, if it is the right one."""
+    if shown(name) in left_out:
+        return note(name, "left out when the run was sealed: it may be anything, and nothing rests on it")
     if is_left_over(name):
         return note(name, "left by a write that was cut off; it belongs to nothing")
     stranger = Finding(file=name, what="extra: it was not there when the run was sealed")
@@ -211,6 +225,9 @@ class _Signing:
 
 def _of_signature(folder: Path, data: bytes, signing: _Signing) -> Iterator[Finding]:
     path = folder / SIGNATURE_FILE
+    if path.is_symlink():
+        yield Finding(file=SIGNATURE_FILE, what=A_LINK)
+        return
     signature = path.read_bytes() if path.is_file() else b""
     good = signing.key is not None and path.is_file() and signing.key.verifies(signature, data)
     if signing.recorded and not path.is_file():
@@ -240,6 +257,8 @@ def covered_by(root: Path, chain: Chain, key: Verifier | None) -> int:
     best = 0
     for name, link in chain.standing().items():
         folder = root / Path(name).name
+        if (folder / MANIFEST_FILE).is_symlink() or (folder / SIGNATURE_FILE).is_symlink():
+            continue  # told where the run is verified
         try:
             data, signature = (folder / MANIFEST_FILE).read_bytes(), (folder / SIGNATURE_FILE).read_bytes()
         except OSError:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 
+from drills.unseen import IGNORED
+
 _INVISIBLE = re.compile(
     "["
     "\\x00-\\x1f\\x7f-\\x9f"  # controls: NUL, ESC, line ends, C1
-    "\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"  # direction, width, notes
+    "\\u2028\\u2029\\ufff9-\\ufffb"  # line ends, notes
+    f"{IGNORED}"
     "\\ud800-\\udfff\\ufffe\\uffff"  # no characters of XML
-    "\\U000e0000-\\U000e007f"  # tags: text that nobody sees
     "]+"
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
@@ -23,7 +25,8 @@ shown (cmark-gfm, `autolink.c`), where a backslash does not help; a space withou
 """
 _BLOCK = re.compile(r"^(?:([-=])|(\d+)([.)])(?=\s|$))")
 """What makes a list or a heading of a line, at its beginning."""
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Also in full width, which a spreadsheet takes for the same where people write so."""
 _AHEAD = 4
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import ClassVar
 
 from drills.quarter.numbers import Summary, Time
@@ -86,18 +87,25 @@ def grid(header: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = ""
 
 
 def took(time: Time | None) -> str:
-    """A time; `> 25.00 s` for one that nobody saw the end of, `-` for none."""
+    """A time; `> 25.00 s` for one that nobody saw the end of, `-` for none. What it is longer than is rounded down."""
     if time is None:
         return "-"
-    return f"{'> ' if time.longer else ''}{time.value_s:.2f} s"
+    return f"> {_rounded(time.value_s, 2, ROUND_FLOOR)} s" if time.longer else f"{time.value_s:.2f} s"
 
 
 def left(margin: Time | None) -> str:
-    """A margin, with its sign; `at most` when the recovery took longer than was seen."""
+    """A margin, with its sign; `at most` when the recovery took longer than was seen, and then rounded up."""
     if margin is None:
         return "-"
-    said = f"{'at most ' if margin.longer else ''}{margin.value_s:+.2f} s"
+    said = f"{margin.value_s:+.2f} s"
+    if margin.longer:
+        said = f"at most {_rounded(margin.value_s, 2, ROUND_CEILING):+} s"
     return Loud(said) if margin.value_s < 0 else said
+
+
+def _rounded(value: float, digits: int, how: str) -> Decimal:
+    """A number with so many digits. Of its own digits twelve count: the rest is how a computer keeps fractions."""
+    return Decimal(f"{value:.12f}").quantize(Decimal(1).scaleb(-digits), how)
 
 
 def middle(found: Summary) -> str:
@@ -110,16 +118,24 @@ def middle(found: Summary) -> str:
     return f"{took(found.median)} ({bounds} at {found.confidence * 100:.1f} %, n = {found.trials})"
 
 
-def percent(share: float | None, digits: int = 2) -> str:
-    """A share in percent; `-` for none."""
-    return "-" if share is None else f"{share * 100:.{digits}f} %"
+def percent(share: float | None, digits: int = 2, *, longer: bool = False) -> str:
+    """A share in percent; `-` for none. longer: it is more than that, and so rounded down.
+
+    A share that is not the whole is never shown as 100 %, and one beyond it neither.
+    """
+    if share is None:
+        return "-"
+    how = ROUND_HALF_EVEN
+    if longer or round(share * 100, digits) == 100:
+        how = ROUND_FLOOR if longer or share < 1 else ROUND_CEILING
+    return f"{'> ' if longer else ''}{_rounded(share * 100, digits, how)} %"
 
 
 def nines(share: float | None) -> str:
-    """An availability in percent, with as many digits as it needs."""
+    """An availability in percent, with as many digits as it needs, rounded down: what is shown is kept."""
     if share is None:
         return "-"
-    text = f"{share * 100:.6f}".rstrip("0").rstrip(".")
+    text = f"{_rounded(share * 100, 6, ROUND_FLOOR)}".rstrip("0").rstrip(".")
     return f"{text} %"
 
 

@@ -128,7 +128,7 @@ def counted_outages(many: float) -> str:
 def _share(share: float | None, longer: bool) -> str:
     if share is None:
         return "-"
-    said = f"{'> ' if longer else ''}{percent(share)}"
+    said = percent(share, longer=longer)
     return Loud(said) if share > 1 else said
 
 

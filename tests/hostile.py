@@ -39,6 +39,8 @@ ATTACKS = (
     "      indented",
     "=== ",
     "\ufffe\uffff\U000e0041\ufeff",
+    "in\xadvisible\u3164\u115f\u034f\ufe0f\uffa0",
+    "\uff1dHYPERLINK(1)",
 )
 HARMLESS = "something said"
 ALL = " ".join(ATTACKS)

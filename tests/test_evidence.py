@@ -386,6 +386,36 @@ def test_what_is_deleted_added_or_swapped_is_found_and_named(root: Path, change:
     assert name in named(found), as_text(found)
 
 
+def test_what_a_seal_leaves_out_is_named(tmp_path: Path) -> None:
+    """By the seal, and by every later verification, which calls it no stranger; what comes later is one."""
+    folder = story_run(tmp_path / "20260101T000000Z-story-told", **BY_US)
+    (folder / ".DS_Store").write_text("x")
+    (folder / "with space.txt").write_text("x")
+    (folder / "notes").mkdir()
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "\udce4").write_text("x")
+    left = (".DS_Store", "\\xe4", "link", "notes", "with space.txt")
+    said = drill("seal", tmp_path, cwd=tmp_path).out
+    assert f"left out, and not sealed: {', '.join(left)}" in said
+    assert decode((folder / MANIFEST_FILE).read_bytes()).left_out == left
+    found = verify([tmp_path])
+    assert (found.exit_code, as_text(found).count("left out when the run was sealed")) == (0, 5)
+    (folder / ".DS_Store2").write_text("x")
+    assert named(verify([tmp_path])) == {".DS_Store2"}
+
+
+@pytest.mark.parametrize("name", [CHAIN_FILE, f"{RUN}/{MANIFEST_FILE}", f"{RUN}/manifest.sig"])
+def test_a_link_in_place_of_evidence_is_refused(root: Path, keys: tuple[Path, Path], tmp_path: Path, name: str) -> None:
+    """The bytes may be right today, and be others tomorrow without anybody touching the folder."""
+    sign(root / RUN, signer(keys[0]))
+    path = root / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    found = verify([root])
+    assert found.exit_code == 1
+    assert f"{path.name}: a link, and what it leads to may be changed behind it" in as_text(found)
+
+
 def test_a_report_that_was_asked_for_later_is_no_stranger(root: Path) -> None:
     """If it is the report of this history; and `drill report` overwrites none that is sealed with another."""
     assert drill("report", root / RUN, "--format", "summary", cwd=root).code == 0

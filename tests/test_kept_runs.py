@@ -343,6 +343,32 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: 
     assert [path.name for path in root.iterdir()] == []
 
 
+def test_a_huge_history_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history is judged in memory; nothing is left behind, and the message says what is too large."""
+    monkeypatch.setattr(importing, "_LARGEST_HISTORY_BYTES", 2_000_000)
+    story_run(tmp_path / "from" / "big")
+    with (tmp_path / "from" / "big" / "history.jsonl").open("ab") as file:
+        file.truncate(3_000_000)
+    came = bring(tmp_path / "drill-results", [tmp_path / "from"])
+    assert [line.split("big: ")[1] for line in came.lines] == [
+        "refused: history.jsonl is larger than 2 MB, which no drill writes"
+    ]
+    assert list((tmp_path / "drill-results").iterdir()) == []
+
+
+def test_what_a_killed_import_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """At once; what another import holds stays."""
+    root = tmp_path / "drill-results"
+    story_run(tmp_path / "from" / "good")
+    (root / ".import-killed" / "run").mkdir(parents=True)
+    (root / ".import-alive").mkdir()
+    (root / ".import-link").symlink_to(tmp_path / "from")
+    with importing._held(root / ".import-alive"):
+        assert bring(root, [tmp_path / "from"]).new == 1
+    assert {path.name for path in root.glob(".import-*")} == {".import-alive", ".import-link"}
+    assert (tmp_path / "from" / "good" / "history.jsonl").is_file()
+
+
 def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
     """A bit that flipped in a file, and a file that is no ZIP."""
     files = contents(story_run(tmp_path / "source"))

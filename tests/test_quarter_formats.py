@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import msgspec
+import pytest
 from hostile import ALL, ATTACKS, HARMLESS, told
 from markdown_it import MarkdownIt
 from quarters import one, plan
@@ -14,6 +15,7 @@ from quarters import one, plan
 from drills.events import RunStarted
 from drills.people import People
 from drills.quarter import assemble
+from drills.quarter.numbers import Time
 from drills.quarter.plan import AcceptedRisk
 from drills.quarter.register import Entry, Register
 from drills.quarter.result import QuarterResult
@@ -22,6 +24,7 @@ from drills.result import Verdict
 from drills.verdict import judged
 from reports import quarter_html, quarter_md
 from reports.base import quarter_formats
+from reports.quarter_blocks import left, nines, percent, took
 
 # --- hostile text
 
@@ -120,3 +123,28 @@ def test_an_empty_quarter_says_so() -> None:
         assert said in page
     assert "Not given, and so not said" in page
     assert assemble([one(1)], plan(), Register()).headline.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (percent(0.99994, longer=True), "> 99.99 %"),
+        (percent(0.99999, longer=True), "> 99.99 %"),  # and not that it was more than the whole
+        (percent(1.00009, longer=True), "> 100.00 %"),
+        (percent(0.99999), "99.99 %"),
+        (percent(1.00001), "100.01 %"),
+        (percent(1.0), "100.00 %"),
+        (percent(0.12345), "12.34 %"),
+        (nines(0.9999), "99.99 %"),
+        (nines(0.999999999), "99.999999 %"),
+        (nines(1 - (1 - 0.995) * (1 - 0.9897)), "99.99485 %"),
+        (nines(1.0), "100 %"),
+        (took(Time(value_s=24.999, longer=True)), "> 24.99 s"),
+        (took(Time(value_s=24.999)), "25.00 s"),
+        (left(Time(value_s=-0.011, longer=True)), "at most -0.01 s"),
+        (left(Time(value_s=0.011, longer=True)), "at most +0.02 s"),
+    ],
+)
+def test_no_rounding_crosses_a_bound(shown: str, text: str) -> None:
+    """What is said to be more than a number is more than the number that is shown."""
+    assert shown == text

@@ -147,10 +147,17 @@ def test_new_findings_are_put_behind_what_is_there(text: str) -> None:
     assert appended(text, "findings.yaml", []) == text
 
 
-@pytest.mark.parametrize("text", ["[]\n", "[{id: a, what: x}]\n", "- {id: a, what: x}\n...\n"])
-def test_where_nothing_can_be_put_behind_it_is_said(text: str) -> None:
-    """Rather than a file that nobody can read."""
-    with pytest.raises(UsageProblem, match="nothing can be appended here"):
+@pytest.mark.parametrize(
+    ("text", "do"),
+    [
+        ("[]\n", r"`\[\]` is a list that ends where it begins: take it out"),
+        ("[{id: a, what: x}]\n", "write the findings as a list in lines of their own"),
+        ("- {id: a, what: x}\n...\n", r"`\.\.\.` ends the document.*: take that line out"),
+    ],
+)
+def test_where_nothing_can_be_put_behind_it_is_said(text: str, do: str) -> None:
+    """Rather than a file that nobody can read; and what to do about it."""
+    with pytest.raises(UsageProblem, match=f"nothing can be appended here; {do}"):
         appended(text, "findings.yaml", [entry()])
 
 
@@ -204,7 +211,16 @@ STATES = [
     ({"due": "2025-12-31"}, {}, FindingState.OVERDUE),
     ({"due": "2026-01-01"}, {}, FindingState.OPEN),  # judged on the first of January, it may still be done that day
     ({"status": Status.FIXED, "fixed_on": "2025-11-10"}, {"2025-11-02": LATE}, FindingState.FIXED_UNPROVED),
-    ({"status": Status.FIXED, "fixed_on": "2025-11-10"}, {"2025-11-10": LATE}, FindingState.FIXED_UNPROVED),
+    (
+        {"status": Status.FIXED, "fixed_on": "2025-11-10"},
+        {"2025-11-10": LATE},
+        FindingState.REOPENED,
+    ),  # before the fix or after it, who knows
+    (
+        {"status": Status.FIXED, "fixed_on": "2025-11-10"},
+        {"2025-11-10": LATE, "2025-11-11": "ppp[xxsss]spp"},
+        FindingState.FIXED,
+    ),
     ({"status": Status.FIXED, "fixed_on": "2025-11-10"}, {"2025-11-11": "ppp[xxsss]spp"}, FindingState.FIXED),
     ({"status": Status.FIXED, "fixed_on": "2025-11-10"}, {"2025-11-11": LATE}, FindingState.REOPENED),
     (

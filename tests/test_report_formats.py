@@ -34,7 +34,10 @@ from reports.escape import cell, plain
 from reports.escape import markdown as escaped
 
 STORY = "ppp[xxsss]spp"
-UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]")
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff"
+    r"\xad\u034f\u115f\u3164\ufe0f\uffa0]"
+)
 
 
 def told(story: str = STORY, limits: Limits | None = None, **also: object) -> Judged:
@@ -302,6 +305,7 @@ def test_a_spreadsheet_computes_nothing() -> None:
     texts = [value for row in rows[1:] for value in row if not re.fullmatch(r"-?[\d.e+-]+", value)]
     assert not [value for value in texts if value.lstrip().startswith(("=", "+", "-", "@"))]
     assert any(value.startswith("'=HYPERLINK") for value in texts)
+    assert [cell(one) for one in ("\uff1d1", "\uff20a", "a\uff1d1")] == ["'\uff1d1", "'\uff20a", "a\uff1d1"]
     assert [cell(one) for one in ("=1", " +1", "-x", "@a", "\t=1", "a=1", "")] == [
         "'=1",
         "' +1",

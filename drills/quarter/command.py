@@ -95,6 +95,10 @@ def _write(pages: Sequence[tuple[str, bytes]], asked: Asked, say: Callable[[str]
     """Write the files; beside the runs each gets its line in their chain."""
     out = asked.out or asked.runs
     beside = out.resolve() == asked.runs.resolve()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageProblem(f"--out {out}: the folder cannot be made: {error.strerror}") from error
     for name, page in pages:
         write_whole(out / name, page)
         if beside:
@@ -128,8 +132,8 @@ def _formats(asked: Sequence[str]) -> list[QuarterFormat]:
 
 def _places(asked: Asked) -> None:
     problems = [f"--runs {asked.runs}: no such folder"] if not asked.runs.is_dir() else []
-    if asked.out is not None and not asked.out.is_dir():
-        problems.append(f"--out {asked.out}: a quarter needs a folder that exists")
+    if asked.out is not None and asked.out.exists() and not asked.out.is_dir():
+        problems.append(f"--out {asked.out}: not a folder, and a quarter is several files")
     if asked.update and asked.findings is None:
         problems.append("--update-findings needs --findings FILE: the register that new findings are appended to")
     if problems:

@@ -83,10 +83,15 @@ def _state(entry: Entry, seen: _Seen, today: str) -> FindingState:
 
 
 def _fixed(day: str, seen: _Seen) -> FindingState:
-    """Reopened when it failed after the day of the fix; whether it failed on that day before or after, nobody knows."""
+    """Reopened when it failed after the day of the fix. Whether it failed on that day before the fix or after it nobody
+    knows: then it is reopened until a drill of a later day holds.
+    """
     if any(run.day > day for run, _ in seen.failed):
         return FindingState.REOPENED
-    return FindingState.FIXED if any(run.day > day for run in seen.held) else FindingState.FIXED_UNPROVED
+    if any(run.day > day for run in seen.held):
+        return FindingState.FIXED
+    same_day = any(run.day == day for run, _ in seen.failed)
+    return FindingState.REOPENED if same_day else FindingState.FIXED_UNPROVED
 
 
 def _new(ident: str, seen: _Seen, plan: QuarterPlan) -> FindingPart:

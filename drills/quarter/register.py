@@ -145,11 +145,17 @@ def appended(text: str, file: str, new: Sequence[Entry]) -> str:
     except UsageProblem:
         after = Register()
     if after.entries != (*before.entries, *new):
-        what = (
-            "nothing can be appended here; write the findings as a list in lines of their own (`- id: ...`), at the end"
-        )
-        raise UsageProblem(Problem(what, Place(file)))
+        raise UsageProblem(Problem(f"nothing can be appended here; {_what_to_do(text, before)}", Place(file)))
     return whole
+
+
+def _what_to_do(text: str, before: Register) -> str:
+    """How a file has to be changed so that something can be put behind it."""
+    if any(line.rstrip() == "..." for line in text.splitlines()):
+        return "`...` ends the document, and what stands behind it is not read: take that line out"
+    if not before.entries:
+        return "`[]` is a list that ends where it begins: take it out, and an empty file is a register without findings"
+    return "write the findings as a list in lines of their own (`- id: ...`), at the end"
 
 
 def _indent(text: str, file: str) -> int:

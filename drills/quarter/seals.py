@@ -40,6 +40,8 @@ def _seal(folder: Path, found: Chain) -> Seal:
     name = folder.name.encode(errors="replace").decode()
     link = found.sealed(name)
     try:
+        if (folder / MANIFEST_FILE).is_symlink():
+            return Seal(run=folder.name, state=SealState.CHANGED, manifest_sha256="")
         data = (folder / MANIFEST_FILE).read_bytes()
     except OSError:
         state = SealState.UNSEALED if link is None else SealState.CHANGED
