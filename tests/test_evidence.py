@@ -16,7 +16,7 @@ from drilling import drill
 from folders import BY_US, kill_later, sealed_run, start_writer, story_run, write_run
 from hostile import ATTACKS, told
 
-from drills import __version__, canonical, chain, sealing
+from drills import __version__, canonical, chain, manifest, sealing
 from drills.build import build
 from drills.chain import CHAIN_FILE, Kind
 from drills.documents import base as documents
@@ -397,7 +397,7 @@ def test_what_a_seal_leaves_out_is_named(tmp_path: Path) -> None:
     left = (".DS_Store", "\\xe4", "link", "notes", "with space.txt")
     said = drill("seal", tmp_path, cwd=tmp_path).out
     assert f"left out, and not sealed: {', '.join(left)}" in said
-    assert decode((folder / MANIFEST_FILE).read_bytes()).left_out == left
+    assert manifest.decode((folder / MANIFEST_FILE).read_bytes()).left_out == left
     found = verify([tmp_path])
     assert (found.exit_code, as_text(found).count("left out when the run was sealed")) == (0, 5)
     (folder / ".DS_Store2").write_text("x")
