@@ -64,6 +64,7 @@ class _Frame:
         self.drawing.root.set("class", size.name)
         for window, lane in zip(windows, lanes, strict=True):
             self._window(window, 4 + lane * _LANE)
+        self._over: list[tuple[float, str]] = []
         self._badges = tuple(zip(picture.moments, badges, strict=True))
         self._time_axis()
 
@@ -163,9 +164,24 @@ class _Frame:
         if steps:
             self.drawing.path("".join(steps), self.drawing.fill(style))
 
+    def beside_badges(self, said: str) -> float:
+        """Where a text at the top can begin, so that no badge of a moment stands in it; at the left if nowhere."""
+        at = [self.x.at(moment.at_s) for moment, _ in self._badges]
+        wide = len(said) * _LETTER
+        for x in (self.left + 4, *(one + 14 for one in sorted(at))):
+            if x + wide <= self.right and not any(x - 12 < one < x + wide + 12 for one in at):
+                return x
+        return self.left + 4
+
+    def over(self, y: float, said: str) -> None:
+        """A text at the left edge that stands over everything else, the lines of the moments too."""
+        self._over.append((y, said))
+
     def written(self) -> str:
         """The whole plot."""
         self.moments()
+        for y, said in self._over:
+            self.drawing.text(self.left + 4, y, said, kind="ink halo")
         return self.drawing.written()
 
 
@@ -249,7 +265,8 @@ def _bands(
         frame.drawing.line(
             (frame.left, y, frame.right, y), {"class": "limit", "stroke": OTHER.colour, "stroke-dasharray": "7 4"}
         )
-        frame.drawing.text(frame.left + 4, y - 4, f"slow: above {short_time(limit_s)}")
+        said = f"slow: above {short_time(limit_s)}"
+        frame.drawing.text(frame.beside_badges(said), y - 4, said)
     for index, took_s in enumerate(bad):
         if took_s is not None:
             x, width = frame.bin(index)
@@ -303,6 +320,6 @@ def _leg_row(frame: _Frame, one: LegAttempts, row: int, most: int) -> None:
     below = [0] * frame.picture.axis.bins
     for counts, style in ((one.answered, leg_style(row)), (one.other, OTHER), (one.hung, HUNG)):
         frame.stack(counts, below, scale, [1.0] * len(below), style)
-    room = int((frame.right - frame.left) / _LETTER) - 8
     said = f": {sum(one.totals)}"
-    drawing.text(frame.left + 4, foot - _ROW + 15, f"{plain(one.leg, max(12, room))}{said}", kind="ink halo")
+    room = int((frame.right - frame.left - 4) / _LETTER) - len(said)
+    frame.over(foot - _ROW + 15, f"{plain(one.leg, max(12, room))}{said}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections import Counter
@@ -189,6 +190,30 @@ def test_a_flapping_fault_is_shaded_while_it_is_on() -> None:
     assert window.spells == ((1.25, 1.45), (1.65, pytest.approx(1.85)))
     root = ET.fromstring(plots.answers(shown, plots.WIDE))  # noqa: S314  our own
     assert len(root.findall("rect[@class='shade']")) == 2
+
+
+def test_labels_stand_clear_in_the_narrow_plots() -> None:
+    """The long name of a leg is whole, and drawn after the lines of the moments; a limit's is beside their badges."""
+    run = told("ppp[xxsss]spp")
+    shown = picture(run, 36)
+    assert shown is not None
+    long = "bedrock-us-east-1-claude-sonnet-4-5"
+    named = dataclasses.replace(
+        shown,
+        slow_limit_s=0.05,
+        attempts=tuple(dataclasses.replace(one, leg=long) for one in shown.attempts),
+    )
+    root = ET.fromstring(plots.attempts(named, plots.NARROW))  # noqa: S314  our own
+    texts = [(one.get("class"), one.text or "") for one in root.iter("text")]
+    labels = [text for kind, text in texts if kind == "ink halo"]
+    assert [text.partition(":")[0] for text in labels] == [long] * len(shown.attempts)
+    assert [kind for kind, _ in texts][-len(labels) :] == ["ink halo"] * len(labels)
+    waits = ET.fromstring(plots.waits(named, plots.NARROW))  # noqa: S314  our own
+    (limit,) = [one for one in waits.iter("text") if (one.text or "").startswith("slow: above")]
+    begin = float(limit.get("x", "0"))
+    badges = [float(one.get("x", "0")) for one in waits.iter("text") if one.text in {"F", "S", "R", "B"}]
+    assert len(badges) == 4
+    assert not [x for x in badges if begin - 12 < x < begin + len(limit.text or "") * 6]
 
 
 def test_the_moments_of_two_faults_are_numbered() -> None:
