@@ -75,7 +75,8 @@ class LiteLLM:
             left_out=copy.left_out,
             kept=(*(part.kept for part in unusable), *litellm_unchanged.sign_ins(found)),
             past_proxies=tuple(part.past_proxies for part in unusable if part.past_proxies is not None),
-            not_unchanged=(*litellm_unchanged.wrong_hosts(found), *litellm_unchanged.queries(found)),
+            not_unchanged=tuple(litellm_unchanged.queries(found)),
+            places={leg.name: litellm_unchanged.base_place(deployment) for leg, deployment in found.legs},
             own_checks=_checks_itself(document),
         )
 
