@@ -161,6 +161,14 @@ class TakesUnchanged(Protocol):
 
 
 @runtime_checkable
+class StartsProgram(Protocol):
+    """The ability to start a program of the user's, which nobody installs: a described gateway, an application."""
+
+    def missing(self) -> tuple[Problem, ...]:
+        """That there is no such program; none when there is. Starts nothing."""
+
+
+@runtime_checkable
 class TakesProgram(Protocol):
     """The ability to run an installed gateway of another version."""
 

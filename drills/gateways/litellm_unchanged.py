@@ -78,8 +78,9 @@ def unusable(found: Found) -> tuple[Unusable, ...]:
 
 
 def queries(found: Found) -> Iterator[Problem]:
-    """Legs whose base URL has a query. The SDK that LiteLLM calls them with puts the path of each call behind it, so a
-    call is one of no model (measured with LiteLLM 1.106.2 and openai-python).
+    """Legs whose base URL has a query. The SDK that LiteLLM calls them with puts the path of each call behind it:
+    of `/v1?key=1` it asks for `/v1?key=1/chat/completions`, which is a call of no model (measured with LiteLLM 1.106.2
+    and openai-python 2.54.0).
     """
     for leg, deployment in found.legs:
         base = "" if deployment.found is None else deployment.found.base

@@ -118,7 +118,9 @@ class Called:
 
 
 class Program:
-    """An application under test. Implements `Gateway`, `MakesCalls` and `TakesUnchanged` of `drills.gateways.base`."""
+    """An application under test. Implements `Gateway`, `MakesCalls`, `StartsProgram` and `TakesUnchanged` of
+    `drills.gateways.base`.
+    """
 
     def __init__(self, command: Sequence[str], called: Called) -> None:
         self.name = called.name or _name_of(command)
@@ -142,10 +144,16 @@ class Program:
 
     def prepare(self, progress: Progress) -> str:
         """Nothing is installed. Raises `UsageProblem` when there is no such program."""
-        if shutil.which(self._command[0]) is None:
-            where = "" if "/" in self._command[0] else " on PATH"
-            raise UsageProblem(f"there is no program {shown(self._command[0])}{where} to start")
+        if problems := self.missing():
+            raise UsageProblem(problems)
         return ""
+
+    def missing(self) -> tuple[Problem, ...]:
+        """That there is no such program."""
+        if shutil.which(self._command[0]) is not None:
+            return ()
+        where = "" if "/" in self._command[0] else " on PATH"
+        return (Problem(f"there is no program {shown(self._command[0])}{where} to start"),)
 
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """The command, with the base URLs of the planes in its environment. `port` is of no use to it."""
