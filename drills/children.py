@@ -135,8 +135,10 @@ class Child:
         ended, open_still = await asyncio.wait(pipes, timeout=_LAST_WORDS_WAIT_S)
         for task in open_still:
             task.cancel()
-        if open_still:
-            self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  no public way to let go
+        # Also what nobody reads, as when a start is stopped before anybody listens: Python would close it when the loop
+        # is gone, and complain. There is no public way to let go.
+        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        await asyncio.sleep(0)  # the pipes are closed in the loop's next turn
         for task in ended:
             task.result()
 

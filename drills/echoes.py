@@ -1,26 +1,28 @@
-"""Sees which ports of the loopback addresses answer in a private network: its porter's ears.
+"""Sees which addresses and ports answer in a private network: its porter's ears.
 
-What is tried at the machine itself cannot be told from the drill's own connections by where it goes, so the answers are
-looked at. The kernel refuses the first packet of a connection with RST, ACK and sequence number zero, and no other
-packet looks so; a port where somebody listens answers with SYN and ACK; a datagram for nobody comes back in an ICMP
-message. Sources: packet(7), RFC 9293 section 3.10.7.1, RFC 792, RFC 4443 section 3.1.
+What is tried at the machine itself cannot be told from the drill's own connections by where it goes, and whoever
+listens at every address answers at those of other hosts, too; so the answers are looked at. The kernel refuses the
+first packet of a connection with RST, ACK and sequence number zero, and no other packet looks so; a port where somebody
+listens answers with SYN and ACK; a datagram for nobody comes back in an ICMP message, which the kernel does not limit
+on the loopback device (net/ipv4/icmp.c).
+Sources: packet(7), RFC 9293 section 3.10.7.1, RFC 792, RFC 4443 section 3.1.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import struct
 from typing import NamedTuple
 
 from drills import strays
-from drills.strays import Step
+from drills.strays import Step, Try
 
 _SYN_ACK, _RST_ACK, _FLAGS = 0x12, 0x14, 0x17
 _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _NOBODY = {(_ICMP, b"\x03\x03"), (_ICMPV6, b"\x01\x04")}
 """Protocol, type and code of the message that says that nobody has the port."""
 _DNS = 53
-_LOOPBACK_V6 = bytes(15) + b"\x01"
 _LOAD, _LOAD_BYTE, _HEADER_LENGTH = 0x20, 0x30, 0xB1
 _LOAD_AT_X, _LOAD_BYTE_AT_X = 0x40, 0x50
 _AND, _IF_EQUAL, _RETURN = 0x54, 0x15, 0x06
@@ -47,17 +49,10 @@ def _answers(protocol: Step, icmp: int, flags: Step, sequence: Step) -> tuple[St
 
 
 _FILTER_IP: tuple[Step, ...] = (
-    (_LOAD, 0, 0, 12),  # the source
-    (_AND, 0, 0, 0xFF00_0000),
-    (_IF_EQUAL, 0, 12, 0x7F00_0000),
     (_HEADER_LENGTH, 0, 0, 0),
     *_answers((_LOAD_BYTE, 0, 0, 9), _ICMP, (_LOAD_BYTE_AT_X, 0, 0, 13), (_LOAD_AT_X, 0, 0, 4)),
 )
-_FILTER_IPV6: tuple[Step, ...] = (
-    (_LOAD, 0, 0, 20),  # the last quarter of the source: `read` looks at the rest
-    (_IF_EQUAL, 0, 11, 1),
-    *_answers((_LOAD_BYTE, 0, 0, 6), _ICMPV6, (_LOAD_BYTE, 0, 0, 53), (_LOAD, 0, 0, 44)),
-)
+_FILTER_IPV6: tuple[Step, ...] = _answers((_LOAD_BYTE, 0, 0, 6), _ICMPV6, (_LOAD_BYTE, 0, 0, 53), (_LOAD, 0, 0, 44))
 
 
 class Echo(NamedTuple):
@@ -65,6 +60,13 @@ class Echo(NamedTuple):
 
     port: int
     protocol: str
+    listens: bool
+
+
+class Answer(NamedTuple):
+    """An address and port answered. listens: whether somebody has them."""
+
+    tried: Try
     listens: bool
 
 
@@ -77,42 +79,48 @@ def read(packet: bytes) -> Echo | None:
     """What a packet says of a port of this machine; None when it says nothing, is broken, or speaks of port 53 of
     IPv4, which is the network's name server.
     """
-    found = _read(packet)
-    return None if found is not None and found.port == _DNS and packet[0] >> 4 == 4 else found
+    found = answer(packet)
+    if found is None or not ipaddress.ip_address(found.tried.address).is_loopback:
+        return None
+    return Echo(found.tried.port, found.tried.protocol, found.listens)
 
 
-def _read(packet: bytes) -> Echo | None:
-    if len(packet) >= 20 and packet[0] >> 4 == 4 and packet[12] == 127:
-        protocol, rest = packet[9], packet[(packet[0] & 15) * 4 :]
-    elif len(packet) >= 40 and packet[0] >> 4 == 6 and packet[8:24] == _LOOPBACK_V6:
-        protocol, rest = packet[6], packet[40:]
+def answer(packet: bytes) -> Answer | None:
+    """What a packet says of an address and port, this machine's or any other; None as with `read`."""
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        protocol, source, rest = packet[9], packet[12:16], packet[(packet[0] & 15) * 4 :]
+    elif len(packet) >= 40 and packet[0] >> 4 == 6:
+        protocol, source, rest = packet[6], packet[8:24], packet[40:]
     else:
         return None
     if protocol == _TCP:
-        return _answered(rest)
-    return _returned(rest[8:]) if (protocol, rest[:2]) in _NOBODY else None
+        found = _answered(source, rest)
+    else:
+        found = _returned(rest[8:]) if (protocol, rest[:2]) in _NOBODY else None
+    return None if found is not None and found.tried.port == _DNS and packet[0] >> 4 == 4 else found
 
 
-def _answered(segment: bytes) -> Echo | None:
+def _answered(source: bytes, segment: bytes) -> Answer | None:
     """What a segment of TCP says."""
     if len(segment) < 14:
         return None
     port, number, flags = *struct.unpack_from("!HxxI", segment), segment[13] & _FLAGS
-    if flags == _SYN_ACK:
-        return Echo(port, "tcp", True)
-    return Echo(port, "tcp", False) if flags == _RST_ACK and number == 0 else None
+    if flags != _SYN_ACK and (flags != _RST_ACK or number != 0):
+        return None
+    return Answer(Try(str(ipaddress.ip_address(source)), port, "tcp"), flags == _SYN_ACK)
 
 
-def _returned(datagram: bytes) -> Echo | None:
+def _returned(datagram: bytes) -> Answer | None:
     """Where a datagram was to go that came back. Who did not wait for the name server's answer tried nobody. What was
-    sent to another address of IPv6 comes back from this one as well.
+    sent to another address of IPv6 comes back from this machine's.
     """
     if len(datagram) < 20:
         return None
     ipv4 = datagram[0] >> 4 == 4
     protocol, begin = (datagram[9], (datagram[0] & 15) * 4) if ipv4 else (datagram[6], 40)
-    here = datagram[16] == 127 if ipv4 else datagram[24:40] == _LOOPBACK_V6
-    if protocol != _UDP or not here or len(datagram) < begin + 4:
+    if protocol != _UDP or len(datagram) < begin + 4:
         return None
     source, port = struct.unpack_from("!HH", datagram, begin)
-    return None if ipv4 and source == _DNS else Echo(port, "udp", False)
+    if ipv4 and source == _DNS:
+        return None
+    return Answer(Try(str(ipaddress.ip_address(datagram[16:20] if ipv4 else datagram[24:40])), port, "udp"), False)

@@ -22,6 +22,7 @@ from drills.events import (
 )
 from drills.ground import OUTSIDE, Ground, Stand
 from drills.legs import Leg, Sharing
+from drills.problems import Problem, UsageProblem
 from faults.handshake import Certificate
 from faults.planes.control import (
     HEARTBEAT_S,
@@ -83,14 +84,20 @@ class ChildPlane:
     async def begin(
         cls, spec: msgspec.Struct, clock: Clock, emit: Callable[[AnyEvent], None], ground: Ground = OUTSIDE
     ) -> Self:
-        """Start the process. Raises `ChildLostError` when it does not come up."""
+        """Start the process. Raises `ChildLostError` when it does not come up, and `UsageProblem` when it says what a
+        person must do first.
+        """
         child = await Child.start(cls.what, cls.module, spec, inside=ground.namespaces)
         try:
             line = await child.first_line(_READY_WITHIN_S)
+            ready = msgspec.json.decode(line, type=PlaneReady)
         except BaseException:
             await child.end()
             raise
-        return cls(child, msgspec.json.decode(line, type=PlaneReady), clock, emit)
+        if ready.refused:
+            await child.end()
+            raise UsageProblem([Problem(why) for why in ready.refused])
+        return cls(child, ready, clock, emit)
 
     async def apply(self, fault: FaultPlan) -> None:
         """Ask for a fault and wait until it is effective."""

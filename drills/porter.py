@@ -34,6 +34,8 @@ TRIES_AT_MOST = 200
 """So many different addresses and ports are reported, so that a gateway that scans cannot fill the history."""
 
 _PACKETS_AT_THE_END = 4096
+_OPEN_AT_MOST = 4096
+"""So many tries are remembered that wait for their answer, or that reached somebody."""
 
 _BIND, _RECURSIVE, _PRIVATE, _DETACH = 0x1000, 0x4000, 0x40000, 2
 _SET_FLAGS, _UP_AND_RUNNING = 0x8914, 0x41
@@ -115,6 +117,8 @@ class _Porter:
         self._channel = channel
         self._exist = {(address, port, "tcp") for address, port in exist}
         self._seen: set[strays.Try] = set()
+        self._open: dict[strays.Try, None] = {}
+        self._reached: set[strays.Try] = set()
         self._refused: set[tuple[int, str]] = set()
         self._there: set[tuple[int, str]] = {(port, "tcp") for address, port in exist if address.startswith("127.")}
         self._watchers = dict.fromkeys(strays.watchers(), self._look) | dict.fromkeys(echoes.watchers(), self._hear)
@@ -151,12 +155,17 @@ class _Porter:
             with contextlib.suppress(BlockingIOError):
                 for _ in range(_PACKETS_AT_THE_END):
                     take(watcher.recv(strays.AT_MOST))
+        for tried in self._open:
+            if tried.protocol == "tcp":
+                self._tell(tried)  # nobody took it, and nobody refused it
 
     def _hear(self, packet: bytes) -> None:
-        """A port of the machine itself: told when it is refused, unless it was there before, and when it is there after
-        all.
+        """An answer. A port of the machine itself is told when it is refused, unless it was there before, and when it
+        is there after all.
         """
-        echo = echoes.read(packet)
+        answer, echo = echoes.answer(packet), echoes.read(packet)
+        if answer is not None and echo is None:
+            self._answered(answer)
         if echo is None or (port := (echo.port, echo.protocol)) in self._there:
             return
         known = port in self._refused
@@ -170,8 +179,29 @@ class _Porter:
             _say({"at_s": time.monotonic(), **({"more": True} if more else echo._asdict())})
 
     def _look(self, packet: bytes) -> None:
+        """A try. Whoever listens at every address answers at this one, too, and has reached itself: the answer, which
+        comes at once, decides.
+        """
         tried = strays.read(packet)
-        if tried is None or tried in self._exist or tried in self._seen or len(self._seen) > TRIES_AT_MOST:
+        if tried is None or tried in self._exist or tried in self._seen or tried in self._reached:
+            return
+        if tried.unanswered or len(self._open) >= _OPEN_AT_MOST:
+            self._tell(tried)
+        else:
+            self._open[tried] = None
+
+    def _answered(self, answer: echoes.Answer) -> None:
+        tried = answer.tried
+        self._open.pop(tried, None)
+        if tried in self._exist or tried in self._reached:
+            return
+        if answer.listens and len(self._reached) < _OPEN_AT_MOST:
+            self._reached.add(tried)
+        elif not answer.listens:
+            self._tell(tried)
+
+    def _tell(self, tried: strays.Try) -> None:
+        if tried in self._seen or len(self._seen) > TRIES_AT_MOST:
             return
         self._seen.add(tried)
         more = len(self._seen) > TRIES_AT_MOST

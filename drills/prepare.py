@@ -14,7 +14,7 @@ from typing import NamedTuple
 from drills import gateways, providers, routing, tested, toxiproxy_install
 from drills.events import PhasePlan
 from drills.files import make_folder
-from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready
+from drills.gateways.base import Discovery, Gateway, MakesCalls, RunsAlready, StartsProgram
 from drills.job import Job
 from drills.people import with_flags
 from drills.plan import Plan, make
@@ -53,7 +53,8 @@ def _prepared(args: argparse.Namespace, scenario: Scenario, seed: int, nonce: st
     without_faults = getattr(args, "no_faults", False)
     hopeless = getattr(args, "hopeless", False)
     targets = () if without_faults else resolve(scenario, found.legs, hopeless=hopeless)
-    if problems := list(route.problems(Planned(gateway, found, targets))):
+    missing = gateway.missing() if isinstance(gateway, StartsProgram) else ()
+    if problems := [*missing, *route.problems(Planned(gateway, found, targets))]:
         raise UsageProblem(problems)
     plan = make(scenario, found.legs, seed, nonce, without_faults, hopeless=hopeless)
     if isinstance(gateway, MakesCalls):

@@ -31,7 +31,16 @@ from drills.events import (
     RunEnded,
     RunStarted,
 )
-from drills.secretforms import cut_size, forms, is_frame, pieces
+from drills.secretforms import (
+    MASKED_AT_LEAST,
+    cut_size,
+    ends_like_text,
+    forms,
+    is_frame,
+    is_masked_tail,
+    pieces,
+    tail_size,
+)
 
 REDACTED = "[redacted]"
 _AT_LEAST = 6
@@ -40,6 +49,8 @@ _PART_AT_LEAST = 4
 """What is left of a secret where a text was cut: so much of it is taken out, too."""
 _CUT_BY_PROGRAM = re.compile(r"[\s.\u2026*]+\Z")
 """What stands behind a secret that the program itself cut, at the end of its line."""
+_MASK = re.compile(r"(?:\.{2,}|\u2026|[*\u2022]{2,})(?=[^\s.\u2026*\u2022])")
+"""What stands in front of the end of a secret whose beginning a program has hidden."""
 _WORD = re.compile(r"[A-Za-z_. -]{1,15}")
 
 TEXTS: Mapping[type, tuple[str, ...]] = MappingProxyType(
@@ -65,13 +76,14 @@ TEXTS: Mapping[type, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class _Form:
-    """One way in which a secret may stand in a text. certain: it is no plain word. cut: how much of its beginning gives
-    it away anywhere in a text.
+    """One way in which a secret may stand in a text. certain: it is no plain word. cut, tail: how much of its beginning
+    and of its end gives it away anywhere in a text.
     """
 
     text: str
     certain: bool
     cut: int
+    tail: int
 
 
 class Redactor:
@@ -80,6 +92,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: frozenset[str] = frozenset()
         self._by_head: dict[str, list[_Form]] = {}
+        self._by_tail: dict[str, list[_Form]] = {}
+        self._masked: frozenset[str] = frozenset()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -89,17 +103,32 @@ class Redactor:
         found = {form.text: form for forms in self._by_head.values() for form in forms}
         for secret in sorted(new):
             certain = _WORD.fullmatch(secret) is None
+            ends = certain and not ends_like_text(secret)
             for text in forms(secret):
                 if len(text) >= _AT_LEAST and not (text in found and found[text].certain):
-                    found[text] = _Form(text, certain, cut_size(text) if certain else len(text) + 1)
-        self._by_head = {}
+                    cut = cut_size(text) if certain else len(text) + 1
+                    found[text] = _Form(text, certain, cut, tail_size(text) if ends else len(text) + 1)
+                    self._masked |= {text} if ends else set()
+        self._by_head, self._by_tail = {}, {}
         for form in found.values():
             self._by_head.setdefault(form.text[:_PART_AT_LEAST], []).append(form)
+            if form.tail < len(form.text):
+                self._by_tail.setdefault(form.text[-form.tail :], []).append(form)
 
     def clean(self, text: str) -> str:
-        """The text without secrets, in whatever form they are quoted, and without the rest of one that was cut off."""
-        forms = self._near(text)
-        return _without(text, forms) if forms else text
+        """The text without secrets, in whatever form they are quoted, and without the rest of one that was cut off, at
+        its end or in front.
+        """
+        if not text:
+            return text
+        if forms := self._near(text):
+            text = _without(text, forms)
+        for tail, ends in self._by_tail.items():
+            if tail in text:
+                text = _without_tail(text, tail, [form.text for form in ends])
+        if ".." in text or "\u2026" in text or "**" in text or "\u2022" in text:
+            text = _without_masked(text, self._masked)
+        return text
 
     def clean_name(self, text: str) -> str:
         """A name without secrets. A secret that is a short plain word may be the name itself, and stays."""
@@ -173,6 +202,47 @@ def _without_beginning(text: str, form: _Form) -> str:
         text = text[:start] + REDACTED + text[start + size :]
         start += len(REDACTED)
     return text
+
+
+def _without_tail(text: str, tail: str, forms: Sequence[str]) -> str:
+    """The text without what it has of these secrets' common end, as far as that goes."""
+    end = len(text)
+    while (start := text.rfind(tail, 0, end)) >= 0:
+        behind = start + len(tail)
+        size = max(_same_end(text[:behind], form, len(tail)) for form in forms)
+        text = text[: behind - size] + REDACTED + text[behind:]
+        end = behind - size
+    return text
+
+
+def _same_end(text: str, form: str, size: int) -> int:
+    """How much of a secret's end a text ends with, of which `size` characters are known."""
+    while size < len(form) and size < len(text) and text[-size - 1] == form[-size - 1]:
+        size += 1
+    return size
+
+
+def _without_masked(text: str, forms: Iterable[str]) -> str:
+    """The text without the ends of secrets behind dots or stars."""
+    found, done = [], 0
+    for mask in _MASK.finditer(text):
+        begin = mask.end()
+        size = max((_tail_at(text, begin, form) for form in forms), default=0)
+        if size:
+            found += [text[done:begin], REDACTED]
+            done = begin + size
+    return "".join([*found, text[done:]])
+
+
+def _tail_at(text: str, begin: int, form: str) -> int:
+    """How long the end of a secret is that begins there in a text; 0 for none that matters."""
+    seen = text[begin : begin + MASKED_AT_LEAST]
+    at = form.find(seen, 1) if len(seen) == MASKED_AT_LEAST else -1
+    while at >= 0:
+        if text.startswith(form[at:], begin) and is_masked_tail(form[at:]):
+            return len(form) - at
+        at = form.find(seen, at + 1)
+    return 0
 
 
 def _rest(text: str, form: str) -> int:

@@ -13,6 +13,8 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 
+MASKED_AT_LEAST = 5
+"""Of a secret's end, behind dots or stars; vendors themselves print four characters there, and those stay."""
 LINE_AT_LEAST = 8
 """A line of a secret that has several is a secret by itself from here on; a shorter one is part of the whole only."""
 _SCHEME = re.compile(r"(?P<scheme>bearer|basic|token|api-?key)\s+(?P<credential>\S.*)", re.IGNORECASE | re.DOTALL)
@@ -28,6 +30,8 @@ _MARKER = re.compile(
 """Public beginnings of keys, which say nothing about the rest."""
 _CUT_AT_LEAST = 8
 _BEHIND_MARKER = 4
+_TAIL_AT_LEAST = 8
+_TEXT = re.compile(r"\s|://")
 _NO_TOKEN = re.compile(r"[\s\"'{}\[\]<>]|://")
 
 
@@ -82,6 +86,28 @@ def cut_size(form: str) -> int:
         size += 1
     is_text = form.startswith(_FRAME) or _NO_TOKEN.search(form[: size + len("://")]) is not None
     return never if is_text or size >= len(form) else size
+
+
+def tail_size(form: str) -> int:
+    """How much of a form's end gives a secret away, wherever it stands; more than a form has, where no end is told from
+    ordinary text.
+
+    A shorter end is what vendors print themselves. It has a letter and a digit in it: words end like words.
+    """
+    size = _TAIL_AT_LEAST
+    while size < len(form) and not (re.search(r"[0-9]", form[-size:]) and re.search(r"[A-Za-z]", form[-size:])):
+        size += 1
+    return len(form) + 1 if _NO_TOKEN.search(form[-size:]) is not None or size >= len(form) else size
+
+
+def is_masked_tail(tail: str) -> bool:
+    """Whether the end of a secret, behind dots or stars, is more than a vendor's own mask leaves, and no word."""
+    return len(tail) >= MASKED_AT_LEAST and not (tail.isalpha() and (tail.islower() or tail.istitle()))
+
+
+def ends_like_text(secret: str) -> bool:
+    """Whether the end of a secret may be the end of many texts: it is a URL, a sentence, or a line around a key."""
+    return is_frame(secret) or _TEXT.search(secret) is not None
 
 
 def is_frame(form: str) -> bool:

@@ -2,7 +2,8 @@
 
 In a private network every address there is leads back to it, and where nobody listens the kernel refuses at once. So
 each try leaves a packet on the loopback device, whatever its address and port. A kernel filter drops the bulk of the
-packets (to 127.0.0.0/8, and all but the first of a connection). What is tried at loopback is `drills/echoes.py`'s.
+packets (to 127.0.0.0/8, and all but the first of a connection). What is tried at loopback, and whether a try reached
+somebody, is `drills/echoes.py`'s.
 Sources: packet(7), the kernel's Documentation/networking/filter.rst, RFC 791, RFC 8200, RFC 9293.
 """
 
@@ -20,6 +21,7 @@ _IP, _IPV6 = 0x0800, 0x86DD
 _TCP, _UDP = 6, 17
 _SYN, _SYN_OR_ACK = 0x02, 0x12
 _DNS = 53
+_EVERYBODY = "255.255.255.255"
 AT_MOST = 128
 """So much of a packet is read."""
 
@@ -62,6 +64,14 @@ class Try(NamedTuple):
     address: str
     port: int
     protocol: str
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether no answer says that nobody has it: the name server has its port at every address of IPv4, and many
+        hosts or none may have an address that is not one host's.
+        """
+        address = ipaddress.ip_address(self.address)
+        return address.is_multicast or self.address == _EVERYBODY or (address.version == 4 and self.port == _DNS)
 
 
 def watchers() -> tuple[socket.socket, ...]:

@@ -9,8 +9,9 @@ import pytest
 from network_harness import private_network
 
 from drills import echoes
-from drills.echoes import Echo
+from drills.echoes import Answer, Echo
 from drills.network import Endpoint
+from drills.strays import Try
 
 SYN, RST, PSH, ACK = 2, 4, 8, 16
 
@@ -81,6 +82,24 @@ def test_a_packet_says_whether_somebody_listens(data: bytes, echo: Echo | None) 
     assert echoes.read(data) == echo
 
 
+OTHERS = [
+    (tcp(RST | ACK, source="192.0.2.1"), Answer(Try("192.0.2.1", 5432, "tcp"), False)),
+    (tcp(SYN | ACK, 12345, source="192.0.2.1"), Answer(Try("192.0.2.1", 5432, "tcp"), True)),
+    (tcp(RST | ACK, source="2001:db8::1"), Answer(Try("2001:db8::1", 5432, "tcp"), False)),
+    (returned(source="192.0.2.1"), Answer(Try("192.0.2.1", 8125, "udp"), False)),
+    (returned(source="::1", to="2001:db8::9"), Answer(Try("2001:db8::9", 8125, "udp"), False)),
+    (tcp(SYN | ACK, 12345, port=53, source="192.0.2.1"), None),  # the name server, which has all addresses of IPv4
+    (tcp(ACK, 12345, source="192.0.2.1"), None),
+    (tcp(RST | ACK, 12345, source="192.0.2.1"), None),
+]
+
+
+@pytest.mark.parametrize(("data", "answer"), OTHERS)
+def test_an_answer_at_the_address_of_another_host(data: bytes, answer: Answer | None) -> None:
+    """It says whether somebody has it here."""
+    assert echoes.answer(data) == answer
+
+
 TRY = """
 import socket
 def attempt(*endpoint, kind=socket.SOCK_STREAM, family=socket.AF_INET):
@@ -128,3 +147,39 @@ attempt("127.0.0.1", 7002)
     tcp_ports = {("localhost", port, "tcp") for port in (5432, 6379, 5433, 5434, 5435, 5436)}
     assert network.tried() == tcp_ports | {("localhost", port, "udp") for port in (8125, 8126, 53)}
     assert len(network.told) == len(network.tried())
+
+
+def test_who_listens_at_every_address_reaches_itself() -> None:
+    """By any address, of both versions, by TCP and UDP: that is told of no host. What nobody has is, also on the same
+    port by another protocol, and what takes no single host's answer.
+    """
+    with private_network({}) as network:
+        said = network.run(
+            TRY
+            + """
+with socket.create_server(("0.0.0.0", 7001)) as all_4, socket.create_server(("::", 7002), family=socket.AF_INET6):
+    attempt("10.1.2.3", 7001)
+    attempt("0.0.0.0", 7001)
+    attempt("2001:db8::1", 7002, family=socket.AF_INET6)
+attempt("10.1.2.3", 7001)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+    taken.bind(("0.0.0.0", 7003))
+    attempt("10.1.2.3", 7003, kind=socket.SOCK_DGRAM)
+    taken.recv(1)
+attempt("10.1.2.3", 7003)
+attempt("10.1.2.3", 7004)
+attempt("10.1.2.3", 7005, kind=socket.SOCK_DGRAM)
+attempt("2001:db8::1", 7006, kind=socket.SOCK_DGRAM, family=socket.AF_INET6)
+attempt("224.0.0.251", 5353, kind=socket.SOCK_DGRAM)
+attempt("10.1.2.3", 53)
+"""
+        )
+        assert said.lines == ["0", "0", "0", "111", "111", "111", "111"]
+    assert network.tried() == {
+        ("10.1.2.3", 7003, "tcp"),
+        ("10.1.2.3", 7004, "tcp"),
+        ("10.1.2.3", 7005, "udp"),
+        ("2001:db8::1", 7006, "udp"),
+        ("224.0.0.251", 5353, "udp"),
+        ("10.1.2.3", 53, "tcp"),
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from drilling import drill
 
+from drills.gateways import litellm
 from drills.gateways.domains import Domains
 from drills.gateways.running import base_of
 from drills.hostname import ALLOWED, NoHostError, read, wrong
@@ -161,7 +162,26 @@ def test_a_base_url_with_a_query(tmp_path: Path) -> None:
     ran = drill("plan", "primary-down", "--config", "config.yaml", "--route", "forward", cwd=tmp_path)
     what = "its base URL has a query, and LiteLLM puts the path of each call behind that, so no call would be one of a"
     said = f"drill: config.yaml:3:75: leg openai-gpt-4o: {what} model; leave the query out"
-    assert (ran.code, ran.err.splitlines()) == (2, [said])
+    assert (ran.code, ran.err.splitlines()) == (2, [f"drill: config.yaml:3:75: {NEVER_ASKED}", said])
+
+
+NEVER_ASKED = (
+    "leg openai-gpt-4o: its base URL has a user in front of the host, and LiteLLM's HTTP client (aiohttp) calls no such"
+    " URL, so this leg would never be asked; take the user out, or set litellm_settings.disable_aiohttp_transport: true"
+)
+
+
+def test_a_base_url_with_a_user(tmp_path: Path) -> None:
+    """LiteLLM calls it with another client only. A private copy, which has no user in it, would pass all the same."""
+    config = LITELLM.replace("HOST", "me:pass1@llm.example")
+    (tmp_path / "config.yaml").write_text(config)
+    found = litellm.GATEWAY.discover(tmp_path / "config.yaml", None)
+    said = [f"{tmp_path}/config.yaml:3:75: {NEVER_ASKED}"]
+    assert [str(problem) for problem in found.not_unchanged] == said
+    assert [str(problem) for problem in found.not_rewritten] == said
+    (tmp_path / "config.yaml").write_text(config + "litellm_settings: {disable_aiohttp_transport: true}\n")
+    found = litellm.GATEWAY.discover(tmp_path / "config.yaml", None)
+    assert (found.not_unchanged, found.not_rewritten) == ((), ())
 
 
 def test_a_private_copy_calls_no_such_host(tmp_path: Path) -> None:

@@ -583,7 +583,8 @@ def test_a_config_that_changed_is_not_launched(tmp_path: Path) -> None:
 TWO = "model_list:\n" + _listed("chat") + _listed("spare")
 ADD = "router_settings.fallbacks: [{chat: [other-model-name]}]"
 SPOKEN = ", ".join(SUPPORTED)
-MASTER = "take it out, or write os.environ/LITELLM_MASTER_KEY"
+MASTER_FROM = "or write os.environ/LITELLM_MASTER_KEY"
+MASTER = f"take it out, {MASTER_FROM}"
 BAD: dict[str, tuple[str, list[str]]] = {
     "YAML syntax": ("model_list: [a\nb: c\n", ["2:2: not valid YAML: expected ',' or ']', but got ':'"]),
     "empty": ("# nothing\n", ["the config is empty; a LiteLLM config needs a model_list"]),
@@ -603,6 +604,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
             "6:14: the fallback 'spair' is no model_name; did you mean 'spare'? allowed: chat, spare",
             "7:7: fallbacks for 'chatt', which is no model_name; did you mean 'chat'? allowed: chat, spare",
         ],
+    ),
+    "a master key that is a number": (
+        TWO + "router_settings: {fallbacks: [{chat: [spare]}]}\ngeneral_settings: {master_key: 123456789}\n",
+        [f"5:20: LiteLLM does not start with a master_key that is no text; put it in quotes, {MASTER_FROM}"],
     ),
     "a master key that is empty": (
         TWO + "router_settings: {fallbacks: [{chat: [spare]}]}\ngeneral_settings: {master_key: null}\n",

@@ -332,6 +332,20 @@ def test_a_plan(tmp_path: Path) -> None:
     assert (found["arrivals"], [leg["name"] for leg in found["legs"]]) == (0, ["anthropic", "openai"])
 
 
+def test_a_plan_of_a_program_that_is_not_there(tmp_path: Path) -> None:
+    """It is said as the run would say it: a plan that nobody can carry out is none."""
+    (tmp_path / "g.yaml").write_text(
+        "name: g\ncommand: [./no-such-program]\nlegs:\n  - {name: a, provider: openai, model: m, cloud: c}\n"
+        "  - {name: b, provider: anthropic, model: m, cloud: d}\n"
+    )
+    for words, said in (
+        (("--legs", "anthropic,openai", "--", "/nonexistent"), "there is no program '/nonexistent' to start"),
+        (("--gateway", "g.yaml"), f"g.yaml:2:11: there is no program './no-such-program' on PATH or in {tmp_path}"),
+    ):
+        ran = drill("plan", "cloud-outage", *words, cwd=tmp_path)
+        assert (ran.code, ran.out, ran.err) == (2, "", f"drill: {said}\n")
+
+
 # --- whole drills, of applications that need no SDK ------------------------------------------------------------------
 
 APP = '''\

@@ -335,3 +335,50 @@ def test_a_bug_of_the_tool_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("FAILOVER_DRILL_TRACEBACK", "1")
     with pytest.raises(KeyError, match="surprise"):
         main([])
+
+
+TAILED = "sk-prodKEYabcdefghijklmnop12345"
+TAILS = [
+    ("a key that ends in mnop12345.", f"a key that ends in {REDACTED}."),
+    ("key=...hijklmnop12345", f"key=...{REDACTED}"),
+    ("key=**********12345, see", f"key=**********{REDACTED}, see"),
+    ("key=sk-\u2026p12345\n", f"key=sk-\u2026{REDACTED}\n"),
+    ("twice mnop12345 and p12345, xmnop12345", f"twice {REDACTED} and p12345, x{REDACTED}"),
+    # What vendors print themselves, and what is no end of it.
+    ("Incorrect API key provided: sk-pr***...2345. You can", None),
+    ("12345 requests, ...12346, ... 12345, ...mnop1234", None),
+    ("", None),
+    ("...", None),
+]
+
+
+@pytest.mark.parametrize(("text", "cleaned"), TAILS)
+def test_a_secret_that_the_program_cut_in_front(text: str, cleaned: str | None) -> None:
+    """Its end is taken out from eight characters on, behind dots or stars from five; the four of a vendor's own mask
+    stay.
+    """
+    assert Redactor([TAILED]).clean(text) == (text if cleaned is None else cleaned)
+
+
+def test_the_end_of_ordinary_text_is_no_end_of_a_secret() -> None:
+    """A secret that ends like a word, a URL or a sentence; one that is a plain word."""
+    redactor = Redactor(["k-1-my-production", "https://h/v1/list2", "a word here4", "openai", "x-KEY-Error", PEM])
+    for text in (
+        "in production",
+        "my-production...",
+        "GET /v1/list2",
+        "...production",
+        "...Error",
+        "... openai",
+        "..openai1",
+    ):
+        assert redactor.clean(text) == text.replace("openai", REDACTED)
+    assert redactor.clean("-----END PRIVATE KEY-----") == REDACTED
+
+
+def test_an_end_that_two_secrets_share_goes_as_far_as_it_is_one() -> None:
+    """The longer one decides."""
+    redactor = Redactor(["first-Xa1b2c3d4", "other-Ya1b2c3d4"])
+    assert (
+        redactor.clean("...Ya1b2c3d4 and -Xa1b2c3d4 and Za1b2c3d4") == f"...{REDACTED} and {REDACTED} and Z{REDACTED}"
+    )

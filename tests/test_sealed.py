@@ -6,6 +6,7 @@ The gateway is a small one of the tests', whose own file names the legs by their
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from drilling import alive, descendants, gone, until_line
 from sealed_drill import HERE, LEGS, Small, config_of, drilled
 
 from drills import network, routing
+from drills.gateways import program
 from drills.ground import Stand
 from drills.legs import Leg
 from drills.result import Result, Verdict
@@ -167,6 +169,16 @@ PLACES: list[tuple[tuple[Leg, ...], dict[str, Stand]]] = [
         (leg("a", "10.0.0.9:8000", endpoint="http://10.0.0.9:8000"), leg("b", "localhost:11434")),
         {"a": Stand(("10.0.0.9", 8000)), "b": Stand(("127.0.0.1", 11434))},
     ),
+    # An address of those that names get keeps it, and no name gets it; nor is any other address a special one.
+    (
+        (leg("a", "a.example.com"), leg("b", "198.18.0.1"), leg("c", "169.254.1.1"), leg("d", "d.example.com")),
+        {
+            "a": Stand(("198.18.0.2", 443), ("a.example.com",)),
+            "b": Stand(("198.18.0.1", 443)),
+            "c": Stand(("169.254.1.1", 443)),
+            "d": Stand(("198.18.0.3", 443), ("d.example.com",)),
+        },
+    ),
     # Letters of other alphabets are looked up as they are sent.
     ((leg("a", "bücher.example"),), {"a": Stand(("198.18.0.1", 443), ("xn--bcher-kva.example",))}),
     # A leg of which nothing is known is a problem of every such route.
@@ -194,6 +206,42 @@ def test_a_leg_that_can_have_no_place_is_named(legs: tuple[Leg, ...], said: str)
     assert stands == {}
     assert said in problem.what
     assert "use --route" in problem.what
+
+
+HOSTS_OF_NOBODY = [
+    (
+        "a.example.com:53",
+        "is called at port 53, which is the name server's in the drill's network; write another, or use",
+    ),
+    ("127.0.0.1:53", "is called at port 53, which is the name server's in the drill's network; write another, or use"),
+    (
+        "llm.localhost",
+        "is this machine to some programs and a name to others; write localhost for this machine, or use",
+    ),
+    ("This-Machine", "is this machine's own name; write localhost, or use"),
+    ("ip6-localhost", "is this machine's own name; write localhost, or use"),
+    ("127.255.255.255", "is an address that no single host has; write another, or use"),
+    ("[::1]", "is no IPv4 address, and the drill's network has no others; use"),
+]
+
+
+@pytest.mark.parametrize(("host", "why"), HOSTS_OF_NOBODY)
+def test_a_host_that_cannot_be_in_the_network_is_said_with_its_place(
+    host: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message each, before anything is started; the other routes do not mind."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "this-machine")
+    legs = tmp_path / "legs.yaml"
+    legs.write_text(
+        f"legs:\n  - {{name: a, provider: openai, model: m, cloud: c, hosts: [{host!r}]}}\n"
+        "  - {name: b, provider: anthropic, model: m, cloud: d}\n"
+    )
+    gateway = program.load(["python"], str(legs), None, by_variables=False)
+    found = gateway.discover(None, None)
+    planned = Planned(gateway, found, resolve(load("primary-down"), found.legs))
+    authority = host.lower() if ":53" in host else f"{host.lower()}:443"
+    said = [str(problem) for problem in routing.get("sealed").problems(planned)]
+    assert said == [f"{legs}:2:61: leg a: {authority} {why} --route rewrite"]
 
 
 def problems(route: str, folder: Path, *faults: str) -> list[str]:

@@ -5,6 +5,7 @@ The server is found or built once, as `drill setup toxiproxy` does it.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -31,12 +32,15 @@ from test_proofs import plan as fault_plan
 
 from drills import doctor, providers, toxiproxy_install
 from drills.authority import Authority
+from drills.clock import Clock
 from drills.events import FaultCleared, FaultEffective, When
 from drills.marks import Shape
+from drills.planes import ToxiPlane
 from drills.problems import UsageProblem
 from drills.result import Verdict
 from faults.base import Fault
 from faults.planes.control import LEASE_S, PlaneReady, ToxiSpec
+from faults.planes.toxi import MARK
 from faults.wire_bandwidth import WireBandwidth
 from faults.wire_down import WireDown
 from faults.wire_latency import WireLatency
@@ -555,10 +559,35 @@ def test_a_foreign_server_is_used_and_left_as_it_was(foreign: str) -> None:
     plane = Toxi({"a": upstream.port}, url=foreign)
     with client(plane) as http:
         with plane.fault("wire_latency", "a", latency=LATE_S):
-            assert sorted(proxies(foreign)) == ["failover-drill-a", "theirs"]
+            assert sorted(proxies(foreign)) == ["failover-drill-a", "failover-drill-in_use", "theirs"]
             assert timed(http) >= LATE_S
         plane.apply("wire_down", ["a"])
     plane.close()
+    assert proxies(foreign) == before
+    upstream.close()
+
+
+def test_of_two_drills_that_start_at_once_one_has_the_server(foreign: str) -> None:
+    """Both found it free. The other says so as a problem of usage, and the first goes on; then it is free again."""
+    before, upstream = proxies(foreign), Upstream(ANSWER)
+
+    async def start(leg: str) -> ToxiPlane:
+        return await ToxiPlane.start(foreign, {leg: upstream.port}, Clock(), lambda _: None)
+
+    async def both() -> list[str]:
+        planes = await asyncio.gather(start("b"), start("a"), return_exceptions=True)
+        [there] = [plane for plane in planes if isinstance(plane, ToxiPlane)]
+        [refused] = [str(plane) for plane in planes if isinstance(plane, UsageProblem)]
+        assert sorted(proxies(foreign)) == [*(f"failover-drill-{leg}" for leg in there.ports), MARK, "theirs"]
+        with pytest.raises(UsageProblem):
+            await start("c")
+        await there.end()
+        return refused.splitlines()
+
+    said = asyncio.run(both())
+    assert (
+        f"the Toxiproxy at {foreign}: proxy {MARK} is there already: another drill runs, or one was killed;" in said[-1]
+    )
     assert proxies(foreign) == before
     upstream.close()
 

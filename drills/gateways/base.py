@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from drills.legs import Leg
-from drills.problems import Problem
+from drills.problems import Place, Problem
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     own_checks: whether this config makes the gateway send model requests of its own, such as health checks.
     asked: what `--model` said, for an adapter that cannot tell it from `entry_model`.
     ports: by leg, the loopback port at which the gateway calls it, where that is fixed and not the drill's to choose.
+    places: by leg, where the config says at which hosts it is called: what is wrong with one of these is said there.
     """
 
     legs: tuple[Leg, ...]
@@ -45,6 +46,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     own_checks: bool = False
     asked: str = ""
     ports: dict[str, int] = {}
+    places: dict[str, Place] = {}
 
 
 class Entrance(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +158,14 @@ class TakesUnchanged(Protocol):
         lead its traffic into the planes (proxies, certificate bundles); they win over the adapter's own. What the
         config takes from the environment and is missing there gets dummy values, in the environment.
         """
+
+
+@runtime_checkable
+class StartsProgram(Protocol):
+    """The ability to start a program of the user's, which nobody installs: a described gateway, an application."""
+
+    def missing(self) -> tuple[Problem, ...]:
+        """That there is no such program; none when there is. Starts nothing."""
 
 
 @runtime_checkable

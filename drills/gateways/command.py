@@ -68,7 +68,7 @@ class WrittenGateway:
 
 
 class CommandGateway:
-    """A gateway out of a file. Implements `drills.gateways.base.Gateway`."""
+    """A gateway out of a file. Implements `Gateway` and `StartsProgram` of `drills.gateways.base`."""
 
     def __init__(self, written: WrittenGateway, root: Node, path: Path, sha256: str) -> None:
         self.name = written.name
@@ -96,10 +96,16 @@ class CommandGateway:
 
     def prepare(self, progress: Progress) -> str:
         """The version that the file states. Raises `UsageProblem` when there is no such program."""
-        if self._program() is None:
-            what = f"there is no program {shown(self._written.command[0])} on PATH or in {self._folder}"
-            raise UsageProblem(Problem(what, place_of(self._root, "command", 0)))
+        if problems := self.missing():
+            raise UsageProblem(problems)
         return self._written.version
+
+    def missing(self) -> tuple[Problem, ...]:
+        """That there is no such program."""
+        if self._program() is not None:
+            return ()
+        what = f"there is no program {shown(self._written.command[0])} on PATH or in {self._folder}"
+        return (Problem(what, place_of(self._root, "command", 0)),)
 
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """The command, with its placeholders replaced. Raises `UsageProblem` when the config was changed."""

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from drills import hostname
 from drills.legs import Leg, role_name
-from drills.problems import Place, Problem
 
 _VENDORS = (
     ("anthropic", r"claude"),
@@ -149,7 +147,7 @@ def host_of(base: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of a URL; also of one that Python refuses to read, whose host `wrong_hosts` tells."""
+    """The parts of a URL; also of one that Python refuses to read, whose host a route tells."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -193,12 +191,6 @@ def named(found: Iterable[tuple[Domains, int | None]]) -> Iterator[Leg]:
             endpoint=without_secrets(domains.base),
             hosts=domains.hosts,
         )
-
-
-def wrong_hosts(legs: Iterable[tuple[Leg, Place]]) -> Iterator[Problem]:
-    """Legs that nobody could call: what stands for their host is none. With the place where each was written."""
-    for leg, place in legs:
-        yield from (Problem(what, place) for what in hostname.wrong_of(leg.name, leg.hosts))
 
 
 def shown_chain(legs: Iterable[Leg]) -> str:

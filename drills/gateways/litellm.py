@@ -18,6 +18,7 @@ from drills.gateways import (
     litellm_install,
     litellm_legs,
     litellm_unchanged,
+    litellm_users,
 )
 from drills.gateways.base import Discovery, Launch, Progress
 from drills.gateways.changes import Change
@@ -66,6 +67,7 @@ class LiteLLM:
         document, found = _find(path, model)
         copy = litellm_copy.build(found, {leg.name: "http://127.0.0.1:1" for leg, _ in found.legs}, Path("/"), "")
         unusable = litellm_unchanged.unusable(found)
+        never_asked = tuple(litellm_users.users(found))
         return Discovery(
             legs=tuple(leg for leg, _ in found.legs),
             entry_model=found.entry,
@@ -75,7 +77,9 @@ class LiteLLM:
             left_out=copy.left_out,
             kept=(*(part.kept for part in unusable), *litellm_unchanged.sign_ins(found)),
             past_proxies=tuple(part.past_proxies for part in unusable if part.past_proxies is not None),
-            not_unchanged=(*litellm_unchanged.wrong_hosts(found), *litellm_unchanged.queries(found)),
+            not_rewritten=never_asked,
+            not_unchanged=(*never_asked, *litellm_unchanged.queries(found)),
+            places={leg.name: litellm_unchanged.base_place(deployment) for leg, deployment in found.legs},
             own_checks=_checks_itself(document),
         )
 

@@ -119,11 +119,18 @@ def read(document: Document, env: Mapping[str, str]) -> Config:
         problems += _unknown_targets(config)
     general = root.get("general_settings")
     master = general.fields.get("master_key") if general is not None and general.fields is not None else None
-    if master is not None and (master.empty or master.scalar == ""):
+    if master is not None and (why := _wrong_master_key(master)):
         # The private copy has a key of its own, and would hide that the user's file does not start.
-        what = "LiteLLM does not start with an empty master_key; take it out, or write os.environ/LITELLM_MASTER_KEY"
+        what = f"LiteLLM does not start with {why}, or write os.environ/LITELLM_MASTER_KEY"
         problems.append(Problem(what, master.key_place or master.place))
     return replace(config, problems=tuple(problems))
+
+
+def _wrong_master_key(master: Item) -> str:
+    """What is wrong with a master key, and what to do; empty when nothing is. Its value is nothing to say."""
+    if master.empty or not master.text.strip():
+        return "an empty master_key; take it out"
+    return "" if isinstance(master.scalar, str) else "a master_key that is no text; put it in quotes"
 
 
 def resolve(value: str, env: Mapping[str, str]) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from drills.gateways import domains
 from drills.gateways.litellm_config import Deployment
 from drills.gateways.litellm_copy import SHAPING_FIELDS, new_master_key, service_account
 from drills.gateways.litellm_legs import Found
@@ -78,23 +77,20 @@ def unusable(found: Found) -> tuple[Unusable, ...]:
     return tuple(leave_out(cast(Tree, root.plain()), root))
 
 
-def wrong_hosts(found: Found) -> Iterator[Problem]:
-    """Legs whose base URL has no host that could be called, where that is written."""
-    return domains.wrong_hosts((leg, _base_place(deployment)) for leg, deployment in found.legs)
-
-
 def queries(found: Found) -> Iterator[Problem]:
-    """Legs whose base URL has a query. The SDK that LiteLLM calls them with puts the path of each call behind it, so a
-    call is one of no model (measured with LiteLLM 1.106.2 and openai-python).
+    """Legs whose base URL has a query. The SDK that LiteLLM calls them with puts the path of each call behind it:
+    of `/v1?key=1` it asks for `/v1?key=1/chat/completions`, which is a call of no model (measured with LiteLLM 1.106.2
+    and openai-python 2.54.0).
     """
     for leg, deployment in found.legs:
         base = "" if deployment.found is None else deployment.found.base
         if leg.provider == "openai" and "?" in base:
             what = f"leg {leg.name}: its base URL has a query, and LiteLLM puts the path of each call behind that"
-            yield Problem(f"{what}, so no call would be one of a model; leave the query out", _base_place(deployment))
+            yield Problem(f"{what}, so no call would be one of a model; leave the query out", base_place(deployment))
 
 
-def _base_place(deployment: Deployment) -> Place:
+def base_place(deployment: Deployment) -> Place:
+    """Where a deployment says at which host it is called: its base URL, else itself."""
     given = (deployment.item.get("litellm_params", key) for key in BASE_URLS)
     return next((item.place for item in given if item is not None), deployment.place)
 

@@ -16,7 +16,6 @@ import msgspec
 
 from drills.gateways import portkey_config, portkey_copy, portkey_document, portkey_install, portkey_legs
 from drills.gateways.base import Discovery, Launch, Progress
-from drills.gateways.domains import wrong_hosts
 from drills.gateways.scrub import DUMMY
 from drills.problems import Problem, UsageProblem
 
@@ -54,7 +53,7 @@ class Portkey:
             config_sha256=_sha256(found),
             notes=found.notes,
             left_out=copy.left_out,
-            not_unchanged=tuple(wrong_hosts((leg, target.place) for leg, target, _ in found.legs)),
+            places={leg.name: target.place for leg, target, _ in found.legs},
         )
 
     def prepare(self, progress: Progress) -> str:

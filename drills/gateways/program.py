@@ -104,6 +104,7 @@ class Called:
     """The legs of an application, however they were given. `source` says where, for people; `sha256` is of its text.
 
     variables: by leg, from which the application takes its base URL, where that is not one of its provider's.
+    places: by leg, where its hosts are written, or what they come from.
     """
 
     legs: tuple[Leg, ...]
@@ -113,10 +114,13 @@ class Called:
     health: str = ""
     env: Environment = NO_VARIABLES
     variables: tuple[tuple[str, str], ...] = ()
+    places: tuple[tuple[str, Place], ...] = ()
 
 
 class Program:
-    """An application under test. Implements `Gateway`, `MakesCalls` and `TakesUnchanged` of `drills.gateways.base`."""
+    """An application under test. Implements `Gateway`, `MakesCalls`, `StartsProgram` and `TakesUnchanged` of
+    `drills.gateways.base`.
+    """
 
     def __init__(self, command: Sequence[str], called: Called) -> None:
         self.name = called.name or _name_of(command)
@@ -135,14 +139,21 @@ class Program:
             config_sha256=self._called.sha256,
             notes=(_NO_LOAD, "all credentials of the application are dummies"),
             left_out=(f"the application finds its legs: {told}",),
+            places=dict(self._called.places),
         )
 
     def prepare(self, progress: Progress) -> str:
         """Nothing is installed. Raises `UsageProblem` when there is no such program."""
-        if shutil.which(self._command[0]) is None:
-            where = "" if "/" in self._command[0] else " on PATH"
-            raise UsageProblem(f"there is no program {shown(self._command[0])}{where} to start")
+        if problems := self.missing():
+            raise UsageProblem(problems)
         return ""
+
+    def missing(self) -> tuple[Problem, ...]:
+        """That there is no such program."""
+        if shutil.which(self._command[0]) is not None:
+            return ()
+        where = "" if "/" in self._command[0] else " on PATH"
+        return (Problem(f"there is no program {shown(self._command[0])}{where} to start"),)
 
     def launch(self, found: Discovery, leg_urls: Mapping[str, str], port: int, private: Path) -> Launch:
         """The command, with the base URLs of the planes in its environment. `port` is of no use to it."""
@@ -294,6 +305,7 @@ def _from_file(path: Path, by_variables: bool) -> Called:
         health=written.health or "",
         env=written.env,
         variables=tuple((leg.name, leg.variable) for leg in written.legs if leg.variable is not None),
+        places=tuple(_host_places(root)),
     )
 
 
@@ -304,6 +316,16 @@ def _host_problems(root: Node) -> Iterator[Problem]:
         for host in hosts.items if isinstance(hosts, ListNode) else ():
             if isinstance(host, ScalarNode) and not is_null(host) and (what := hostname.wrong(host.text)):
                 yield Problem(f"'hosts' in a leg: {what}", host.place)
+
+
+def _host_places(root: Node) -> Iterator[tuple[str, Place]]:
+    """By leg: its first host, or its provider, whose hosts it has by default."""
+    for leg in items_of(under(root, "legs")):
+        name = under(leg, "name")
+        if isinstance(name, ScalarNode):
+            hosts = under(leg, "hosts")
+            first = hosts.items[0] if isinstance(hosts, ListNode) and hosts.items else under(leg, "provider")
+            yield name.text, (first or leg).place
 
 
 def _shared_variables(root: Node) -> Iterator[Problem]:

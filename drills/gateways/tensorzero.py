@@ -67,6 +67,7 @@ class TensorZero:
             kept=tuple(tensorzero_unchanged.kept(found.config.root)),
             not_rewritten=not_rewritten,
             not_unchanged=tensorzero_unchanged.refused(found),
+            places={leg.name: provider.place for leg, provider in found.legs},
         )
 
     def prepare(self, progress: Progress) -> str:

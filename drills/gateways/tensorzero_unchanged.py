@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from drills.gateways.domains import wrong_hosts
 from drills.gateways.items import Item
 from drills.gateways.litellm_copy import service_account
 from drills.gateways.scrub import DUMMY
@@ -54,8 +53,7 @@ class Around:
 
 def refused(found: Found) -> tuple[Problem, ...]:
     """Why TensorZero would not start with this config in a drill, or could not ask its legs; each with its place."""
-    hosts = wrong_hosts((leg, provider.place) for leg, provider in found.legs)
-    return (*_databases(found), *_callers_keys(found), *hosts)
+    return (*_databases(found), *_callers_keys(found))
 
 
 def kept(root: Item) -> Iterator[str]:

@@ -38,7 +38,8 @@ class Forward:
             for host in unchanged.hosts_of(leg):
                 if host.here:
                     what = f"leg {leg.name}: {host.authority} is on this machine, which no gateway asks a proxy for"
-                    yield Problem(f"{what}; use --route {Route.REWRITE} or --route {Route.SEALED}")
+                    instead = f"use --route {Route.REWRITE} or --route {Route.SEALED}"
+                    yield Problem(f"{what}; {instead}", planned.found.places.get(leg.name))
         yield from unanswerable(planned)
 
     def lacks(self) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import os
+import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,7 +23,7 @@ from drills.gateways.base import Discovery, Entrance, TakesUnchanged
 from drills.ground import OUTSIDE, Ground, Stand
 from drills.legs import Leg
 from drills.network import Endpoint, PrivateNetwork
-from drills.problems import Problem
+from drills.problems import Place, Problem
 from drills.routes import Route
 from drills.routing import unchanged
 from drills.routing.base import Planned, Scene, Way
@@ -32,6 +34,11 @@ from faults.base import Lookups
 
 _ADDRESSES = ipaddress.ip_network("198.18.0.0/16")
 """For benchmarks, and nowhere on the internet (RFC 2544). Not loopback: some gateways call no such address."""
+_NAMES_OF_THIS_MACHINE = frozenset({"ip6-localhost"})
+"""Besides its host name, those in the file of hosts that a private network has: `drills/porter.py` writes it."""
+_DNS = 53
+_BROADCAST = "127.255.255.255"
+"""Of the loopback network: the kernel lets nobody connect to it."""
 
 
 class Sealed:
@@ -42,7 +49,11 @@ class Sealed:
     def problems(self, planned: Planned) -> Iterator[Problem]:
         """What any route with an unchanged config needs, and that each leg has one place in the network."""
         yield from unchanged.problems(planned)
-        stands, problems = placed(unchanged.sound(planned.found.legs))
+        legs, places = unchanged.sound(planned.found.legs), planned.found.places
+        lost = list(_unreachable(legs, socket.gethostname().lower()))
+        yield from (Problem(what, places.get(leg)) for leg, what in lost)
+        named = {leg for leg, _ in lost}
+        stands, problems = placed([leg for leg in legs if leg.name not in named], places)
         yield from problems
         for use, hit in planned.targets:
             nameless = [leg.name for leg in hit if leg.name in stands and not stands[leg.name].names]
@@ -128,25 +139,30 @@ class _Sealing(unchanged.Unchanged):
         yield msgspec.structs.replace(launch, blobs=launch.blobs | around.files)
 
 
-def placed(legs: Sequence[Leg]) -> tuple[dict[str, Stand], list[Problem]]:
+def placed(
+    legs: Sequence[Leg], places: Mapping[str, Place] = MappingProxyType({})
+) -> tuple[dict[str, Stand], list[Problem]]:
     """Where each leg and each shared host stands in the network, and why one cannot. Pure: the same legs have the same
-    places.
+    places. places: by leg, where a problem of its hosts is said.
 
     A leg has one address and one port: those of the hosts that are its own. A host that several legs share has its own.
-    A host that is an address keeps it.
+    A host that is an address keeps it, and no name gets it.
     """
     stands: dict[str, Stand] = {}
     problems: list[Problem] = []
     addresses: dict[str, str] = {}
-    free = (str(address) for address in itertools.islice(_ADDRESSES.hosts(), 1 << 16))
+    kept = {_literal(host) for leg in legs for host in hosts_of(leg)}
+    free = (address for one in itertools.islice(_ADDRESSES.hosts(), 1 << 16) if (address := str(one)) not in kept)
     for place, own in _hosts_by_place(legs).items():
+        where = places.get(place) or next((places.get(leg.name) for leg in legs if {*own} & {*hosts_of(leg)}), None)
         ports, literal = {host.port for host in own}, [host for host in own if _literal(host)]
         given = {addresses[host.name] for host in own if host.name in addresses} | {_literal(host) for host in literal}
         if len(ports) > 1 or len(given) > 1 or (literal and len(own) > 1):
-            problems.append(_scattered(place, own))
+            problems.append(Problem(_scattered(place, own), where))
         elif literal and not _is_ipv4(_literal(literal[0])):
-            what = f"leg {place}: {own[0].authority} is no IPv4 address, and the drill's network has no others"
-            problems.append(Problem(f"{what}; use --route {Route.REWRITE}"))
+            whose = "" if place == own[0].authority else f"leg {place}: "
+            what = f"{whose}{own[0].authority} is no IPv4 address, and the drill's network has no others"
+            problems.append(Problem(f"{what}; use --route {Route.REWRITE}", where))
         else:
             address = next(iter(given)) if given else next(free)
             names = () if literal else tuple(host.name for host in own)
@@ -167,10 +183,30 @@ def _hosts_by_place(legs: Sequence[Leg]) -> dict[str, list[Host]]:
     return found
 
 
-def _scattered(place: str, hosts: Iterable[Host]) -> Problem:
+def _scattered(place: str, hosts: Iterable[Host]) -> str:
     there = ", ".join(host.authority for host in hosts)
     what = f"leg {place} is called at {there}; in a private network a leg has one address and one port"
-    return Problem(f"{what}; use --route {Route.FORWARD}")
+    return f"{what}; use --route {Route.FORWARD}"
+
+
+def _unreachable(legs: Iterable[Leg], itself: str) -> Iterator[tuple[str, str]]:
+    """Legs with a host at which nobody can be put in a private network, each with why. itself: the machine's own name,
+    in lower case.
+    """
+    for leg in legs:
+        for host in hosts_of(leg):
+            if why := _why_unreachable(host, itself):
+                yield leg.name, f"leg {leg.name}: {host.authority} {why}, or use --route {Route.REWRITE}"
+
+
+def _why_unreachable(host: Host, itself: str) -> str:
+    if host.port == _DNS:
+        return f"is called at port {_DNS}, which is the name server's in the drill's network; write another"
+    if host.name.endswith(".localhost"):
+        return "is this machine to some programs and a name to others; write localhost for this machine"
+    if host.name == itself or host.name in _NAMES_OF_THIS_MACHINE:
+        return "is this machine's own name; write localhost"
+    return "is an address that no single host has; write another" if host.name == _BROADCAST else ""
 
 
 def _literal(host: Host) -> str:

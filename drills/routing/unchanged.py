@@ -69,12 +69,12 @@ def problems(planned: Planned) -> Iterator[Problem]:
         return
     yield from found.not_unchanged
     legs = sound(found.legs)
-    told = {problem.what for problem in found.not_unchanged}  # an adapter that knows the place says it with that
     for leg in found.legs:
-        yield from (Problem(what) for what in hostname.wrong_of(leg.name, leg.hosts) if what not in told)
+        place = found.places.get(leg.name)
+        yield from (Problem(what, place) for what in hostname.wrong_of(leg.name, leg.hosts))
         if not leg.hosts:
             what = f"leg {leg.name}: the host that the gateway calls for it is not known from the config"
-            yield Problem(f"{what}; write its base URL there, or use --route {Route.REWRITE}")
+            yield Problem(f"{what}; write its base URL there, or use --route {Route.REWRITE}", place)
     yield from _inseparable(legs)
     for use, hit in planned.targets:
         plain = [leg.name for leg in sound(hit) if leg.hosts and not hosts_of(leg)[0].tls]

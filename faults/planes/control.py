@@ -145,10 +145,13 @@ Command = Apply | Clear | Heartbeat
 
 
 class PlaneReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="plane_ready"):
-    """The port of every leg and of every shared host, by name. Sent once, when all of them listen."""
+    """The port of every leg and of every shared host, by name. Sent once, when all of them listen. refused: why none
+    does and none will, where somebody must first do something about it; one sentence each.
+    """
 
     ports: dict[str, int]
     version: str
+    refused: tuple[str, ...] = ()
 
 
 PlaneEvent = (

@@ -47,6 +47,10 @@ from faults.planes.wire import Plane
 
 PREFIX = "failover-drill-"
 """The names of our proxies on a server begin so."""
+MARK = f"{PREFIX}in_use"
+"""A proxy that carries nothing: a server makes a name only once, so of two drills only one has it. No leg's name has an
+underscore.
+"""
 
 _CALL_WITHIN_S = 1.0
 _SERVER_WITHIN_S = 10.0
@@ -59,6 +63,14 @@ T = TypeVar("T")
 
 class ServerError(OSError):
     """Toxiproxy did not do what it was asked."""
+
+
+class RefusedError(ServerError):
+    """A server that somebody else runs cannot be used now. `why`: a sentence for each reason."""
+
+    def __init__(self, why: list[str]) -> None:
+        super().__init__("; ".join(why))
+        self.why = why
 
 
 def _seen() -> dict[str, ProxySeen]:
@@ -224,10 +236,12 @@ def address(url: str) -> tuple[str, int]:
     return host, port
 
 
-def objections(server: Toxiproxy) -> list[str]:
-    """Why a server that somebody else runs cannot be used now."""
+def objections(server: Toxiproxy, ours: str = "") -> list[str]:
+    """Why a server that somebody else runs cannot be used now. ours: a proxy that is this drill's."""
     found = []
     for name, proxy in sorted(_within(server.proxies).items()):
+        if name == ours:
+            continue
         if name.startswith(PREFIX):
             found.append(f"proxy {name} is there already: another drill runs, or one was killed; delete it then")
             continue
@@ -239,12 +253,29 @@ def objections(server: Toxiproxy) -> list[str]:
 
 
 @contextlib.contextmanager
+def _claimed(server: Toxiproxy) -> Iterator[None]:
+    """A server that somebody else runs, for this drill alone among drills. Raises `RefusedError`."""
+    try:
+        mark = _within(lambda: server.create(upstream="127.0.0.1:9", name=MARK, enabled=False))
+    except ServerError:
+        if found := objections(server):
+            raise RefusedError(found) from None
+        raise
+    try:
+        if found := objections(server, MARK):
+            raise RefusedError(found)
+        yield
+    finally:
+        with contextlib.suppress(ServerError):
+            _within(mark.destroy)
+
+
+@contextlib.contextmanager
 def _server(spec: ToxiSpec) -> Iterator[tuple[Toxiproxy, str, subprocess.Popen[bytes] | None]]:
     if spec.url:
         server, version = _reach(*address(spec.url))
-        if found := objections(server):
-            raise ServerError("; ".join(found))
-        yield server, version, None
+        with _claimed(server):
+            yield server, version, None
         return
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -339,6 +370,9 @@ def main() -> None:
             with contextlib.closing(Plane(spec.origin_s, opened, _emit, look)) as plane:
                 _emit(PlaneReady(ports=plane.ports, version=version))
                 _serve(plane, rest, process)
+    except RefusedError as refused:
+        why = tuple(f"the Toxiproxy at {spec.url}: {why}" for why in refused.why)
+        _emit(PlaneReady(ports={}, version="", refused=why))
     except (OSError, ValueError) as error:
         print(f"toxiproxy plane: {error}", file=sys.stderr)  # noqa: T201  its last words
         sys.exit(1)
