@@ -32,7 +32,8 @@ from drills.redactor import REDACTED, TEXTS, Redactor
 OWN = {
     *{"id", "leg", "legs", "faults", "fault", "beside", "behind", "phase", "surface", "operation", "model", "text_key"},
     # Of the header: the drill's own, or what the scenario and the config are called.
-    *{"schema", "tool_version", "started_at", "scenario_name", "scenario_file", "scenario_sha256", "objective"},
+    *{"schema", "tool_version", "started_at", "objective"},
+    *{"scenario_name", "scenario_file", "scenario_sha256", "scenario_id"},
     *{
         "gateway",
         "gateway_version",
