@@ -760,3 +760,20 @@ def test_a_url_with_a_password_is_shown_without_it(tmp_path: Path) -> None:
         == f"{urls[found.legs[0].name]}/a?sig=drill-dummy"
     )
     assert "REAL" not in copy
+
+
+_PERMITTED = "{master_key: sk-1234, dangerously_permit_weak_or_unset_master_key: true}"
+
+
+@pytest.mark.parametrize(
+    ("general", "told"),
+    [("{master_key: sk-1234}", 1), ("{master_key: sk-12345}", 0), ("{}", 0), (_PERMITTED, 0)],
+    ids=["documented", "another", "none", "permitted"],
+)
+def test_the_master_key_of_the_documentation_is_told(tmp_path: Path, general: str, told: int) -> None:
+    """The private copy has a key of its own, so its drill would hide that LiteLLM does not start with the user's."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{TWO}router_settings: {{fallbacks: [{{chat: [spare]}}]}}\ngeneral_settings: {general}\n")
+    notes = [note for note in LiteLLM().discover(path, None).notes if "master_key" in note]
+    assert len(notes) == told
+    assert all(note.startswith(f"{path}:5: the master_key is the one of LiteLLM's documentation") for note in notes)

@@ -73,7 +73,7 @@ class LiteLLM:
             entry_model=found.entry,
             config_file=str(path),
             config_sha256=hashlib.sha256(document.source).hexdigest(),
-            notes=found.notes,
+            notes=(*found.notes, *litellm_unchanged.weak_master_key(document.root)),
             left_out=copy.left_out,
             kept=(*(part.kept for part in unusable), *litellm_unchanged.sign_ins(found)),
             past_proxies=tuple(part.past_proxies for part in unusable if part.past_proxies is not None),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from drills.gateways.items import Item
 from drills.gateways.litellm_config import Deployment
 from drills.gateways.litellm_copy import SHAPING_FIELDS, new_master_key, service_account
 from drills.gateways.litellm_legs import Found
@@ -38,6 +39,7 @@ _ODD_KEY_NAMES = {
 _AWS_ELSEWHERE = ("aws_role_name", "aws_web_identity_token", "aws_profile_name")
 _AZURE_ELSEWHERE = frozenset(AZURE_SIGN_IN) - {"azure_ad_token"}
 _MASTER_KEY = "LITELLM_MASTER_KEY"
+_DOCUMENTED_KEY = "sk-1234"
 _KEY_AT_LEAST = 6
 """A shorter text is no key, and taking it out of everything would make reports unreadable."""
 
@@ -75,6 +77,20 @@ def unusable(found: Found) -> tuple[Unusable, ...]:
     """What the private copy would leave out."""
     root = found.config.document.root
     return tuple(leave_out(cast(Tree, root.plain()), root))
+
+
+def weak_master_key(root: Item) -> Iterator[str]:
+    """That a LiteLLM of today does not start with the master key of its own documentation, which the private copy, with
+    a key of its own, would hide. A note and no problem: an older LiteLLM takes it. Source: `_unsafe_reason` in
+    litellm/proxy/auth/master_key_boot_check.py of 1.106.2.
+    """
+    permitted = root.get("general_settings", "dangerously_permit_weak_or_unset_master_key")
+    master = root.get("general_settings", "master_key")
+    if master is None or (permitted is not None and permitted.scalar is True):
+        return
+    if master.text.strip() == _DOCUMENTED_KEY:
+        where = f"{master.place.file}:{master.place.line}"
+        yield f"{where}: the master_key is the one of LiteLLM's documentation, with which LiteLLM 1.106 does not start"
 
 
 def queries(found: Found) -> Iterator[Problem]:
