@@ -24,6 +24,7 @@ import msgspec
 
 from drills.canonical import damage, decode, encoded, hash_of, sha256
 from drills.findings import A_LINK, Finding, note
+from drills.plainfile import plain_bytes
 
 CHAIN_FILE = "chain.jsonl"
 CHANGED = "changed since it was sealed"
@@ -54,6 +55,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str
     gateway: str
     config_sha256: str
+    entry_model: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +120,7 @@ def read(root: Path) -> Chain:
     if (root / CHAIN_FILE).is_symlink():
         return Chain(findings=(Finding(file=CHAIN_FILE, what=A_LINK),), there=True)
     try:
-        return parse((root / CHAIN_FILE).read_bytes())
+        return parse(plain_bytes(root / CHAIN_FILE))
     except FileNotFoundError:
         return Chain()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from drills.events import AnyEvent, RunStarted
+from drills.plainfile import plain_bytes
 from drills.problems import Place, Problem, UsageProblem
 from drills.redactor import Redactor
 
@@ -49,7 +50,7 @@ def read(path: Path) -> tuple[AnyEvent, ...]:
 def load(path: Path) -> tuple[tuple[AnyEvent, ...], str]:
     """The same, with the SHA-256 of the very bytes that were read."""
     try:
-        data = path.read_bytes()
+        data = plain_bytes(path)
     except OSError as error:
         raise UsageProblem(f"{path}: cannot read the history: {error.strerror}") from error
     lines = data.split(b"\n")

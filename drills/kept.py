@@ -8,6 +8,7 @@ import msgspec
 
 from drills.events import AnyEvent, RunStarted
 from drills.history import HISTORY_FILE
+from drills.plainfile import opened, plain_bytes
 from drills.result import Result, decode, scenario_id
 
 RESULT_FILE = "result.json"
@@ -38,6 +39,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     gateway_version: str = ""
     config_file: str = ""
     config_sha256: str = ""
+    entry_model: str = ""
     tool_version: str = ""
     due: int | None = None
     lost: int | None = None
@@ -58,7 +60,7 @@ def is_run(folder: Path) -> bool:
 def read(folder: Path) -> Kept:
     """What a run's folder says. Never raises for what is in it; that is a `problem`."""
     try:
-        return _of(folder.name, decode((folder / RESULT_FILE).read_bytes()))
+        return _of(folder.name, decode(plain_bytes(folder / RESULT_FILE)))
     except FileNotFoundError:
         return _unfinished(folder)
     except (OSError, msgspec.MsgspecError) as error:
@@ -67,7 +69,7 @@ def read(folder: Path) -> Kept:
 
 def head(folder: Path) -> RunStarted:
     """The first event of a run. Raises `OSError` or `msgspec.MsgspecError` when there is none."""
-    with (folder / HISTORY_FILE).open("rb") as file:
+    with opened(folder / HISTORY_FILE) as file:
         line = file.readline(_LONGEST_HEADER_BYTES)
     try:
         first = msgspec.json.decode(line, type=AnyEvent)
@@ -94,6 +96,7 @@ def _unfinished(folder: Path) -> Kept:
         gateway_version=first.gateway_version,
         config_file=first.config_file,
         config_sha256=first.config_sha256,
+        entry_model=first.entry_model,
         tool_version=first.tool_version,
     )
 
@@ -114,6 +117,7 @@ def _of(name: str, result: Result) -> Kept:
         gateway_version=result.gateway.version,
         config_file=result.gateway.config_file,
         config_sha256=result.gateway.config_sha256,
+        entry_model=result.gateway.entry_model,
         tool_version=result.tool_version,
         due=result.requests.due,
         lost=result.requests.lost,

@@ -17,6 +17,7 @@ import msgspec
 from drills import __version__, canonical
 from drills.chain import now
 from drills.findings import Finding
+from drills.plainfile import opened
 from drills.redaction import NEVER_STORED
 
 SCHEMA = "failover-drill/manifest/1"
@@ -132,7 +133,7 @@ def damage(data: bytes) -> str:
 
 def hashed(path: Path) -> File:
     """A file as it is now. Raises `OSError`."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return File(name=path.name, size_bytes=file.tell(), sha256=digest)
 

@@ -14,6 +14,7 @@ from drills.differing import Difference, in_bytes, in_json
 from drills.findings import Finding, Grade
 from drills.history import HISTORY_FILE, load
 from drills.kept import RESULT_FILE
+from drills.plainfile import plain_bytes
 from drills.problems import UsageProblem
 from drills.result import decode, encode
 from drills.verdict import Judged, judged
@@ -66,7 +67,7 @@ def of_result(folder: Path, run: Judged) -> tuple[Finding, ...]:
 
 def _of_result(path: Path, run: Judged) -> Iterator[Finding]:
     try:
-        stored = decode(path.read_bytes())
+        stored = decode(plain_bytes(path))
     except FileNotFoundError:
         yield Finding(file=RESULT_FILE, what="missing; the run was killed before it was judged")
         return
@@ -100,7 +101,7 @@ def _of_report(folder: Path, run: Judged, report: Format) -> Finding | None:
     path = folder / report.file
     if not path.is_file():
         return Finding(file=report.file, what="missing")
-    spot = in_bytes(report.render(run), path.read_bytes())
+    spot = in_bytes(report.render(run), plain_bytes(path))
     if spot is None:
         return None
     where = f"line {spot.line}, byte {spot.byte}"

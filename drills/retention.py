@@ -47,22 +47,27 @@ def parse(text: str) -> Rule:
 def may_go(runs: Sequence[Kept], rules: Iterable[Rule], now: datetime) -> tuple[Kept, ...]:
     """The runs that no rule keeps, oldest first. `runs` are newest first.
 
-    Whatever the rules say, the newest run of each scenario on each gateway that passed or failed stays, since it says
-    when that was last drilled, and so does the newest judged one; so does one that may be running, and one that nobody
-    can read, which a person should look at.
+    Whatever the rules say, the newest run of each scenario on each gateway and config that passed or failed stays,
+    since it says when that was last drilled, and so does the newest judged one; so does one that may be running, and
+    one that nobody can read, which a person should look at.
     """
     wanted = list(rules)
-    latest: set[tuple[str, str, bool]] = set()
+    latest: set[tuple[str, str, str, bool]] = set()
     gone = []
     for number, run in enumerate(runs):
         scenario = run.scenario_id or run.scenario
-        said = {(scenario, run.gateway, counts) for counts in {False, run.verdict in _COUNT}}
+        said = {(scenario, run.gateway, config, counts) for config, counts in _said(run)}
         is_latest = bool(run.due is not None and said - latest)
         if is_latest:
             latest |= said
         if not is_latest and not _stays(run, number, wanted, now):
             gone.append(run)
     return tuple(reversed(gone))
+
+
+def _said(run: Kept) -> set[tuple[str, bool]]:
+    """Of what a run is the last one, besides its scenario and gateway: config and model, and whether it counts."""
+    return {(f"{run.config_sha256} {run.entry_model}", counts) for counts in {False, run.verdict in _COUNT}}
 
 
 def _stays(run: Kept, number: int, rules: Sequence[Rule], now: datetime) -> bool:

@@ -18,7 +18,9 @@ import msgspec
 from drills.canonical import sha256
 from drills.chain import CHANGED, Kind, Link, Removed, Writer, writing
 from drills.files import write_whole
-from drills.kept import Kept
+from drills.findings import A_LINK
+from drills.history import HISTORY_FILE
+from drills.kept import RESULT_FILE, Kept
 from drills.manifest import (
     HALF_FILE,
     MANIFEST_FILE,
@@ -32,6 +34,7 @@ from drills.manifest import (
     hashed,
     make,
 )
+from drills.plainfile import plain_bytes
 from drills.problems import UsageProblem
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class Sealed:
 def seal(folder: Path, by: Sealer, signer: Signer | None = None, imported: Origin | None = None) -> Sealed:
     """Seal a run that has ended. Raises `OSError`, or `UsageProblem` when it is sealed already."""
     folder = folder.resolve()
+    _has_its_evidence(folder)
     bare = make(folder, _id(folder), by, imported)
     with writing(folder.parent) as book:
         _complete(folder.parent, book)
@@ -73,6 +77,15 @@ def seal(folder: Path, by: Sealer, signer: Signer | None = None, imported: Origi
         line = book.add(Kind.SEALED, _id(folder), sha256(data), signature=signature, key=key)
         os.replace(folder / HALF_FILE, folder / MANIFEST_FILE)  # noqa: PTH105  the atomic step is the point
         return Sealed(_id(folder), _count(book), line.hash, bare.left_out)
+
+
+def _has_its_evidence(folder: Path) -> None:
+    """A seal over a run whose history or result is somewhere else would be one over nothing."""
+    for name in (HISTORY_FILE, RESULT_FILE):
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            why = A_LINK if path.is_symlink() else "no file, and nothing can be said about the run without it"
+            raise UsageProblem(f"{path}: {why}")
 
 
 def sign(folder: Path, signer: Signer) -> Sealed:
@@ -111,6 +124,7 @@ def bury(root: Path, runs: Iterable[Kept]) -> None:
                 scenario=run.scenario_id,
                 gateway=run.gateway,
                 config_sha256=run.config_sha256,
+                entry_model=run.entry_model,
             )
             digest = link.line.sha256 if link is not None else ""
             book.bury(_id(root / run.name), digest, about, removed)
@@ -120,7 +134,7 @@ def _intact(folder: Path, link: Link) -> bool:
     """Whether a run is what was sealed: only then is its verdict that of its drill."""
     path = folder / MANIFEST_FILE
     try:
-        data = (path if path.exists() else folder / HALF_FILE).read_bytes()
+        data = plain_bytes(path if path.exists() else folder / HALF_FILE)
         return sha256(data) == link.line.sha256 and not changes(folder, decode(data).files)[0]
     except (OSError, msgspec.MsgspecError):
         return False

@@ -269,14 +269,21 @@ def as_text(found: Verification) -> str:
     return "\n".join(line for place in found.places for line in _lines(place, found.key))
 
 
+def _line(text: str) -> str:
+    """One line, whatever the names in it are: a line end in the name of a folder would forge another one."""
+    return "\\n".join(text.splitlines())
+
+
 def _lines(place: Place, key: str) -> list[str]:
-    lines = [f"{one.grade}: {one}" for one in place.findings]
+    lines = [_line(f"{one.grade}: {one}") for one in place.findings]
     for one in place.items:
-        lines.append(f"{one.state:<8}  {one.name}{f': {one.told}' if one.told else ''}")
-        lines += [f"  {finding.grade}: {finding}" for finding in one.findings]
+        lines.append(_line(f"{one.state:<8}  {one.name}{f': {one.told}' if one.told else ''}"))
+        lines += [_line(f"  {finding.grade}: {finding}") for finding in one.findings]
     counts = Counter(one.state for one in place.items)
     sums = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    lines.append(f"{place.path}: {sums or 'no runs'}{f'; signed with {key}' if key and not _wrong(place) else ''}")
+    lines.append(
+        f"{_line(place.path)}: {sums or 'no runs'}{f'; signed with {key}' if key and not _wrong(place) else ''}"
+    )
     lines.append(f"chain: {f'head {place.head}' if place.head else 'none'}")
     return lines
 

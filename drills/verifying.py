@@ -30,11 +30,13 @@ from drills.manifest import (
     is_left_over,
     shown,
 )
+from drills.plainfile import plain_bytes
 
 if TYPE_CHECKING:
     from drills.signing import Verifier  # brings a library that only signatures need
 
 _SHOWN = 5
+_EVIDENCE = {HISTORY_FILE, RESULT_FILE}
 
 
 class State(enum.StrEnum):
@@ -159,11 +161,13 @@ def _of_manifest(name: str, data: bytes, link: Link | None, chain: Chain) -> Ite
 
 def _extra(folder: Path, name: str, left_out: tuple[str, ...]) -> Finding:
     """A file that the manifest does not list. A report that was asked for later is fine, if it is the right one."""
+    if name in _EVIDENCE:
+        return Finding(file=shown(name), what="not sealed, so nothing that rests on it is")
     if shown(name) in left_out:
-        return note(name, "left out when the run was sealed: it may be anything, and nothing rests on it")
+        return note(shown(name), "left out when the run was sealed: it may be anything, and nothing rests on it")
     if is_left_over(name):
-        return note(name, "left by a write that was cut off; it belongs to nothing")
-    stranger = Finding(file=name, what="extra: it was not there when the run was sealed")
+        return note(shown(name), "left by a write that was cut off; it belongs to nothing")
+    stranger = Finding(file=shown(name), what="extra: it was not there when the run was sealed")
     return of_run.made_later(folder, name) or stranger
 
 
@@ -260,7 +264,7 @@ def covered_by(root: Path, chain: Chain, key: Verifier | None) -> int:
         if (folder / MANIFEST_FILE).is_symlink() or (folder / SIGNATURE_FILE).is_symlink():
             continue  # told where the run is verified
         try:
-            data, signature = (folder / MANIFEST_FILE).read_bytes(), (folder / SIGNATURE_FILE).read_bytes()
+            data, signature = plain_bytes(folder / MANIFEST_FILE), plain_bytes(folder / SIGNATURE_FILE)
         except OSError:
             continue  # not signed, or gone, which is told elsewhere
         if sha256(data) != link.line.sha256 or not _decodes(data) or not key.verifies(signature, data):

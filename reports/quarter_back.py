@@ -9,7 +9,7 @@ from drills.moments import moment
 from drills.quarter.numbers import most_failures
 from drills.quarter.register import Status
 from drills.quarter.result import FindingPart, FindingState, QuarterResult, RunRow
-from drills.quarter.sealed import Evidence, SealState
+from drills.quarter.sealed import MISSING, Evidence, Pruned, SealState
 from reports.quarter_blocks import Block, Fields, Points, Text, counted, grid, percent
 from reports.tables import Loud
 
@@ -261,7 +261,7 @@ def _pruned(evidence: Evidence) -> Iterator[Block]:
     if not evidence.pruned:
         return
     yield grid(
-        ("run", "started (UTC)", "verdict", "scenario", "gateway", "config", "pruned (UTC)"),
+        ("run", "started (UTC)", "verdict", "scenario", "gateway", "config", "gone (UTC)"),
         [
             (
                 one.run,
@@ -270,13 +270,19 @@ def _pruned(evidence: Evidence) -> Iterator[Block]:
                 one.scenario or "not written down",
                 one.gateway or "not written down",
                 one.config_sha256[:_HASH] or "-",
-                f"{_moment(one.at)}{'' if one.was_sealed else ', never sealed'}",
+                _gone(one),
             )
             for one in evidence.pruned
         ],
-        "Runs of these four quarters that were pruned, as the chain remembers them; they are in no number",
+        "Runs of these four quarters that are there no more, as the chain remembers them; they are in no number",
         "long",
     )
+
+
+def _gone(one: Pruned) -> str:
+    if one.verdict == MISSING:
+        return f"not pruned; sealed {_moment(one.at)}"
+    return f"pruned {_moment(one.at)}{'' if one.was_sealed else ', never sealed'}"
 
 
 def _sealing(evidence: Evidence) -> Iterator[Block]:

@@ -29,8 +29,12 @@ def _pruned(head: Headline) -> str:
 
 
 def _verdict(head: Headline) -> str:
-    if not head.counted:
+    if not head.counted and head.verdict is QuarterVerdict.INCOMPLETE:
         return "Incomplete: no drill of this quarter counts"
+    if head.verdict is QuarterVerdict.NOT_MET and head.untold:
+        what = f"nobody can say what {counted(len(head.untold), 'run')} of it came to"
+        also = f"; the last drill of {len(head.failed_pairs)} of {_pairs(head)} was bad" if head.failed_pairs else ""
+        return f"Not met: {what}, changed since the seal or missing{also}"
     if head.verdict is QuarterVerdict.NOT_MET:
         what = "failed, or callers waited longer for recovery than the objective allows"
         return f"Not met: the last drill of {len(head.failed_pairs)} of {_pairs(head)} {what}"
@@ -56,6 +60,8 @@ def summary(result: QuarterResult) -> Iterator[Block]:
     yield grid(("what", "value"), list(_numbers(result)), look="small")
     if head.failed_pairs:
         yield Points(head.failed_pairs, "The last drill failed, or took longer than its objective:")
+    if head.untold:
+        yield Points(head.untold, "Runs that were sealed, and of which nobody can say any more what they came to:")
     if head.failed_replaced:
         yield Points(
             head.failed_replaced,

@@ -88,8 +88,8 @@ REFUSED: dict[str, tuple[dict[str, Any], Route, str, str]] = {
         FORWARD,
         "refuse: {role: primary}",
         (
-            "leg azure-gpt-4o: the host that the gateway calls for it is not known from the config; write its base URL "
-            "there, or use --route rewrite"
+            "config.yaml:5:15: leg azure-gpt-4o: the host that the gateway calls for it is not known from the config; "
+            "write its base URL there, or use --route rewrite"
         ),
     ),
     "a host past every proxy": (
@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Route, str, str]] = {
         FORWARD,
         "refuse: {role: primary}",
         (
-            "leg openai-m: localhost:8000 is on this machine, which no gateway asks a proxy for; use "
+            "config.yaml:5:15: leg openai-m: localhost:8000 is on this machine, which no gateway asks a proxy for; use "
             "--route rewrite or "
             "--route sealed"
         ),

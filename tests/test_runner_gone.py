@@ -166,7 +166,7 @@ def test_a_toxiproxy_of_ones_own_is_as_it_was(foreign: str, tmp_path: Path) -> N
         return httpx.get(f"http://127.0.0.1:{port}", timeout=5, trust_env=False).content == BODY
 
     with drill_with(FAULTS[1], tmp_path, {"FAILOVER_DRILL_TOXIPROXY": foreign}) as runner:
-        assert set(proxies(foreign)) - set(before) == {"failover-drill-primary"}
+        assert set(proxies(foreign)) - set(before) == {"failover-drill-primary", "failover-drill-in_use"}
         assert quick()
         found = descendants(runner.pid)
         killed_s = time.monotonic()

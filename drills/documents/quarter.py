@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,15 +22,17 @@ from drills.documents.base import Document, Recomputed
 from drills.findings import Finding, Grade, note
 from drills.history import HISTORY_FILE
 from drills.kept import UNFINISHED
-from drills.manifest import MANIFEST_FILE
+from drills.manifest import HALF_FILE, MANIFEST_FILE
+from drills.plainfile import plain_bytes
 from drills.problems import UsageProblem
 from drills.quarter.assembling import assemble
 from drills.quarter.dates import Quarter, parse
-from drills.quarter.pruned import left_out, pruned
+from drills.quarter.pruned import There, left_out, pruned
 from drills.quarter.reading import runs_of
 from drills.quarter.result import QUARTER_SCHEMA, QuarterResult, RunRow, decode, encode
 from drills.quarter.run import RunOfQuarter
-from drills.quarter.sealed import Evidence
+from drills.quarter.sealed import Evidence, SealState
+from drills.quarter.seals import names_in, seal_of, whole
 from reports.base import quarter_formats
 
 _FILE = re.compile(r"quarter-\d{4}Q[1-4]\.(json|html|md|pdf)")
@@ -67,7 +69,7 @@ def recompute(path: Path, root: Path) -> Recomputed:
     main = path.with_suffix(".json")
     files = tuple(one.name for one in sorted(main.parent.glob(f"{main.stem}.*")) if _claims(one))
     try:
-        data = main.read_bytes()
+        data = plain_bytes(main)
         stored, quarter = _decoded(data, main)
         known = chain.read(root)
         there = {run.name: run for run in runs_of(root, quarter)}
@@ -79,7 +81,9 @@ def recompute(path: Path, root: Path) -> Recomputed:
         return Recomputed((Finding(file=main.name, what=f"cannot be read: {error}"),), "", files)
     rows = (*stored.runs, *stored.undated, *stored.earlier)
     counted = tuple(row.name for row in rows if row.counts)
-    found = [*_head(main.name, stored, known), *_later(main.name, rows, there)]
+    upto = _upto(main.name, data, stored, known)
+    hidden = list(_against_seals(_Told(main.name, stored, upto), root, known, there))
+    found = [*_head(main.name, stored, known), *hidden, *_later(main.name, rows, there, {one.where for one in hidden})]
     gone = [row.name for row in rows if row.name not in there and _is_pruned(row.name, known)]
     if rows and not there.keys() & {row.name for row in rows}:
         what = f"none of its {len(rows)} runs is here; --runs DIR says where they are"
@@ -88,14 +92,14 @@ def recompute(path: Path, root: Path) -> Recomputed:
         what = f"its numbers cannot be computed again: {len(gone)} of its runs were removed by the tool since"
         found += [
             *_missing(rows, there, set(gone)),
-            *_pruned_as_told(main.name, stored, known),
+            *_pruned_as_told(main.name, stored, known, root),
             note(main.name, f"{what}: {', '.join(gone)}"),
         ]
         return Recomputed(tuple(found), "not computed again", files, counted, whole=False)
-    found += [*_missing(rows, there, set()), *_manifests(stored, root)]
+    found += [*_missing(rows, there, set()), *_manifests(stored, root, known)]
     runs = [_as_then(there[row.name], row) for row in rows if row.name in there]
     other = _other_tool(stored)
-    again = assemble(runs, stored.plan, stored.register, _evidence(stored, known, other))
+    again = assemble(runs, stored.plan, stored.register, _evidence(stored, known, root))
     found += _of_json(main, encode(again), data, other)
     if other:
         what = f"made by {other}, and this is {__version__}: the text of its reports is not compared, their hashes are"
@@ -136,6 +140,9 @@ def _head(name: str, stored: QuarterResult, known: Chain) -> Iterator[Finding]:
     if head and all(link.hash != head for link in known.links):
         what = "the chain beside the runs has no such line: it is another chain, or lines of it were removed"
         yield Finding(file=name, where="evidence.head", what=what, expected=known.head or "no chain", found=head)
+    if not head and any(link.line.kind is not Kind.WRITTEN for link in known.links[:1]):
+        what = "it says that there was no chain, and the chain beside the runs is older than it can be; make it again"
+        yield Finding(file=name, where="evidence.head", what=what, expected=known.head, found="none")
     lines = _lines(stored, known)
     if head and lines and lines != stored.evidence.lines:
         what = "not the line that has this head"
@@ -158,30 +165,79 @@ def _lines(stored: QuarterResult, known: Chain) -> int:
     return next((link.number for link in known.links if link.hash == stored.evidence.head), 0)
 
 
-def _evidence(stored: QuarterResult, known: Chain, other: str) -> Evidence:
-    """What the report knew, with the pruned runs as the chain tells them. A build that listed none is not blamed."""
-    if other and not stored.evidence.pruned:
+def _evidence(stored: QuarterResult, known: Chain, root: Path) -> Evidence:
+    """What the report knew, with the runs that are gone as the chain tells them. A build that listed none is not
+    blamed.
+    """
+    if _other_tool(stored) and not stored.evidence.pruned:
         return stored.evidence
-    gone = pruned(known, _lines(stored, known), _names(stored), parse(stored.quarter))
+    there = There(_names(stored) | names_in(root), whole(stored.evidence.seals))
+    gone = pruned(known, _lines(stored, known), there, parse(stored.quarter))
     return msgspec.structs.replace(stored.evidence, pruned=gone)
 
 
-def _pruned_as_told(name: str, stored: QuarterResult, known: Chain) -> Iterator[Finding]:
-    told = _evidence(stored, known, _other_tool(stored)).pruned
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """A report. upto: what was sealed up to this line of the chain was sealed when it was made."""
+
+    name: str
+    stored: QuarterResult
+    upto: int
+
+
+def _upto(name: str, data: bytes, stored: QuarterResult, known: Chain) -> int:
+    """The report knew the chain up to its head; beside the runs, up to the line that says that it was written."""
+    written = known.last(Kind.WRITTEN).get(name)
+    lines = _lines(stored, known)
+    return max(lines, written.number) if written is not None and written.line.sha256 == sha256(data) else lines
+
+
+def _against_seals(told: _Told, root: Path, known: Chain, there: dict[str, RunOfQuarter]) -> Iterator[Finding]:
+    """Runs that were sealed when the report was made, are what was sealed, and of which it says something else."""
+    before = Chain(tuple(link for link in known.links if link.number <= told.upto)).standing()
+    sealed = {name for name, link in before.items() if link.line.kind is Kind.SEALED}
+    rows = {row.name: row for row in (*told.stored.runs, *told.stored.undated, *told.stored.earlier)}
+    for name in sorted(sealed & there.keys()):
+        if seal_of(root / name, known).state is not SealState.SEALED:
+            continue  # told where the run is verified
+        run, row, seal = there[name], rows.get(name), told.stored.evidence.seal(name)
+        verdict = run.result.verdict.value if run.result is not None else UNFINISHED
+        what = ""
+        if row is None:
+            if run.started is None or run.started.isoformat() < told.stored.plan.until:
+                what = f"it was sealed when the report was made, which does not list it: {verdict}"
+        elif row.verdict == UNFINISHED:
+            what = f"the report says that it was not over, and it was sealed before: {verdict}"
+        elif seal is None or seal.state is not SealState.SEALED:
+            what = f"the report says that it was not what was sealed, and it is: {verdict}"
+        if what:
+            yield Finding(file=told.name, where=name, what=what)
+    for seal in told.stored.evidence.seals:
+        if known.links and seal.state is SealState.SEALED and seal.run not in before:
+            yield Finding(
+                file=told.name, where=seal.run, what="the report says that it was sealed, and no line says so"
+            )
+
+
+def _pruned_as_told(name: str, stored: QuarterResult, known: Chain, root: Path) -> Iterator[Finding]:
+    told = _evidence(stored, known, root).pruned
     if told != stored.evidence.pruned:
         what = "not the pruned runs of which the chain tells"
         was, found = (", ".join(one.run for one in some) or "none" for some in (told, stored.evidence.pruned))
         yield Finding(file=name, where="evidence.pruned", what=what, expected=was, found=found)
 
 
-def _later(name: str, rows: Sequence[RunRow], there: dict[str, RunOfQuarter]) -> Iterator[Finding]:
-    """What came after the report is told, and is no part of it."""
-    listed = {row.name for row in rows}
+def _later(
+    name: str, rows: Sequence[RunRow], there: dict[str, RunOfQuarter], hidden: Collection[str]
+) -> Iterator[Finding]:
+    """What came after the report is told, and is no part of it. hidden: what did not come after it."""
+    listed = {row.name for row in rows} | {*hidden}
     new = [run for run in there.values() if run.name not in listed]
     if new:
         shown = f"{', '.join(run.name for run in new[:_SHOWN])}{', ...' if len(new) > _SHOWN else ''}"
         yield note(name, f"{len(new)} of these four quarters' runs are not in it, and are left out here: {shown}")
-    ended = [row.name for row in rows if row.name in there and _ended_since(there[row.name], row)]
+    over = [row for row in rows if row.name in there and row.name not in hidden]
+    ended = [row.name for row in over if _ended_since(there[row.name], row)]
     if ended:
         yield note(name, f"not over when it was made, and taken as they were then: {', '.join(ended)}")
 
@@ -208,17 +264,30 @@ def _missing(rows: Sequence[RunRow], there: dict[str, RunOfQuarter], pruned: set
             yield Finding(file=row.name, what=f"missing, or of another time by its {HISTORY_FILE}; the report lists it")
 
 
-def _manifests(stored: QuarterResult, root: Path) -> Iterator[Finding]:
-    """A run that was sealed anew since is another run, even if everything in it fits together."""
+def _manifests(stored: QuarterResult, root: Path, known: Chain) -> Iterator[Finding]:
+    """A run that was sealed anew since is another run, even if everything in it fits together; unless it was imported
+    again, with the manifest that it had.
+    """
     for seal in stored.evidence.seals:
         path = root / Path(seal.run).name / MANIFEST_FILE
         if not seal.manifest_sha256 or not path.parent.is_dir():
             continue
+        if not path.is_file() and path.with_name(HALF_FILE).is_file():
+            path = path.with_name(HALF_FILE)
         now = sha256(path.read_bytes()) if path.is_file() else "missing"
+        if seal_of(path.parent, known).state is SealState.SEALED and seal.manifest_sha256 in set(_brought(path.parent)):
+            continue
         if now != seal.manifest_sha256:
             what = "not the manifest that the run had when the report was made"
             file = f"{path.parent.name}/{MANIFEST_FILE}"
             yield Finding(file=file, what=what, expected=f"sha256 {seal.manifest_sha256}", found=f"sha256 {now}")
+
+
+def _brought(folder: Path) -> Iterator[str]:
+    """The hashes of the manifests with which a run was imported."""
+    for path in folder.glob(f"imported-*.{MANIFEST_FILE}"):
+        if path.is_file() and not path.is_symlink():
+            yield sha256(path.read_bytes())
 
 
 def _of_json(main: Path, again: bytes, data: bytes, other: str) -> Iterator[Finding]:

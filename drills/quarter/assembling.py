@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import msgspec
 
 from drills import __version__
+from drills.chain import CHANGED
 from drills.kept import UNFINISHED, UNREADABLE
 from drills.moments import moment
 from drills.people import People
@@ -39,7 +40,7 @@ from drills.quarter.result import (
     Trial,
 )
 from drills.quarter.run import RunOfQuarter
-from drills.quarter.sealed import Evidence, Pruned, Seal, SealState
+from drills.quarter.sealed import MISSING, Evidence, Pruned, Seal, SealState
 from drills.quarter.trials import margin, trials, worst_of
 from drills.result import Verdict
 
@@ -96,9 +97,10 @@ def assemble(
 
 def _believed(run: RunOfQuarter, seal: Seal | None) -> RunOfQuarter:
     """A run that is not what was sealed is there, and counts for nothing: nobody can say what it was."""
-    if seal is None or seal.state is not SealState.CHANGED or run.result is None:
+    if seal is None or seal.state is not SealState.CHANGED or run.instead:
         return run
-    return dataclasses.replace(run, result=None, problem="changed since it was sealed; `drill verify` says what")
+    what = f"{CHANGED}; `drill verify` says what"
+    return dataclasses.replace(run, result=None, problem=what, instead="changed")
 
 
 def _of_known(evidence: Evidence, known: Iterable[RunOfQuarter], runs: Iterable[RunOfQuarter]) -> Evidence:
@@ -136,7 +138,13 @@ class _Quarter:
     @property
     def unplaced(self) -> int:
         """How many of them failed of which nobody knows any more what was drilled, so that none can outlast them."""
-        return sum(_bad(one) and not one.scenario for one in self.gone)
+        return sum(one.failed and not one.scenario for one in self.gone)
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """Runs of the quarter of which nobody can say what they came to. No later drill puts right what it was not."""
+        changed = [f"{run.name}: {CHANGED}" for run in self.inside if run.instead == "changed"]
+        return (*changed, *(f"{one.run}: {_fate(one)}" for one in self.gone if one.unknown))
 
     def lasts(self, beyond: Collection[str]) -> Lasts:
         """The last drills. beyond: names of runs with a recovery beyond its objective.
@@ -146,23 +154,29 @@ class _Quarter:
         kept = [
             Drilled(
                 *(run.scenario, run.gateway, run.config, spell_of(run).began, run.name),
+                model=run.entry_model,
                 bad=run.name in beyond or (run.result is not None and run.result.verdict is Verdict.FAIL),
             )
             for run in self.inside
             if run.counts
         ]
         gone = [
-            Drilled(*(one.scenario, one.gateway, one.config_sha256, began.isoformat(), one.run), bad=True, pruned=True)
+            Drilled(
+                *(one.scenario, one.gateway, one.config_sha256, began.isoformat(), one.run),
+                model=one.entry_model,
+                bad=True,
+                pruned=True,
+            )
             for one in self.gone
-            if _bad(one) and one.scenario and (began := moment(one.started_at))
+            if one.failed and one.scenario and (began := moment(one.started_at))
         ]
         spells = [spell_of(run) for run in self.known if run.counts]
         spells += [Spell(one.gateway, one.config, one.began) for one in gone]
         return lasts([*kept, *gone], spells)
 
 
-def _bad(one: Pruned) -> bool:
-    return one.failed or one.unknown
+def _fate(one: Pruned) -> str:
+    return "missing, and it was not this tool that removed it" if one.verdict == MISSING else f"{CHANGED}, and pruned"
 
 
 def _headline(told: _Quarter, own: Sequence[Trial], cells: Sequence[Cell], found: Sequence[FindingPart]) -> Headline:
@@ -172,8 +186,9 @@ def _headline(told: _Quarter, own: Sequence[Trial], cells: Sequence[Cell], found
     last = told.lasts({trial.run for trial in own if trial.standing is Standing.BEYOND})
     states = [cell.state for cell in cells]
     missing = states.count(State.OVERDUE) + states.count(State.NEVER) + told.unplaced
-    verdict = QuarterVerdict.NOT_MET if last.bad else QuarterVerdict.MET
-    if not last.bad and (missing or not counted):
+    bad = bool(last.bad or told.untold)
+    verdict = QuarterVerdict.NOT_MET if bad else QuarterVerdict.MET
+    if not bad and (missing or not counted):
         verdict = QuarterVerdict.INCOMPLETE
     worst = worst_of(own)
     kinds = [part.state for part in found]
@@ -189,9 +204,10 @@ def _headline(told: _Quarter, own: Sequence[Trial], cells: Sequence[Cell], found
         pairs=last.count,
         failed_pairs=last.bad,
         failed_replaced=last.replaced,
-        pruned=len(told.gone),
+        untold=told.untold,
+        pruned=sum(one.verdict != MISSING for one in told.gone),
         pruned_failed=sum(one.failed for one in told.gone),
-        pruned_unknown=sum(one.unknown for one in told.gone),
+        pruned_unknown=sum(one.verdict == CHANGED for one in told.gone),
         pruned_unplaced=told.unplaced,
         cells=len(cells),
         overdue=states.count(State.OVERDUE),
@@ -268,7 +284,7 @@ def _row(run: RunOfQuarter) -> RunRow:
         config_sha256=result.gateway.config_sha256 if result else head.config_sha256 if head else "",
         seed=result.seed if result else head.seed if head else None,
         tool_version=result.tool_version if result else head.tool_version if head else "",
-        verdict=result.verdict.value if result else UNFINISHED if head else UNREADABLE,
+        verdict=run.instead or (result.verdict.value if result else UNFINISHED if head else UNREADABLE),
         counts=run.counts,
         why_not=why,
         history_sha256=run.history_sha256,

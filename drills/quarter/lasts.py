@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from drills.quarter.configs import Configs, Spell, short
@@ -22,6 +23,7 @@ class Drilled:
     name: str
     bad: bool
     pruned: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,28 @@ def lasts(drilled: Iterable[Drilled], spells: Sequence[Spell]) -> Lasts:
     came before the first one of the other, which was drilled in the same scenario.
     """
     configs = Configs(spells)
-    last: dict[tuple[str, str, str], Drilled] = {}
+    last: dict[tuple[str, str, str, str], Drilled] = {}
+    models: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in sorted(drilled, key=lambda one: (one.began, one.name)):
-        last[one.scenario, one.gateway, short(one.config)] = one
+        last[one.scenario, one.gateway, short(one.config), one.model] = one
+        models[one.gateway, short(one.config)].add(one.model)
     over = {
         key: one
         for key, one in last.items()
-        if any((one.scenario, one.gateway, later) in last for later in configs.after(one.gateway, short(one.config)))
+        if any(
+            (one.scenario, one.gateway, later) in {key[:3] for key in last}
+            for later in configs.after(one.gateway, short(one.config))
+        )
     }
     return Lasts(
         count=len(last) - len(over),
-        bad=tuple(_label(one, configs) for key, one in sorted(last.items()) if one.bad and key not in over),
-        replaced=tuple(_label(one, configs) for _, one in sorted(over.items()) if one.bad),
+        bad=tuple(_label(one, configs, models) for key, one in sorted(last.items()) if one.bad and key not in over),
+        replaced=tuple(_label(one, configs, models) for _, one in sorted(over.items()) if one.bad),
     )
 
 
-def _label(one: Drilled, configs: Configs) -> str:
+def _label(one: Drilled, configs: Configs, models: Mapping[tuple[str, str], Collection[str]]) -> str:
     several = f", config {short(one.config)}" if configs.of(one.gateway, one.config) else ""
+    if len(models[one.gateway, short(one.config)]) > 1:
+        several += f", asked for {one.model or 'what nobody wrote down'}"
     return f"{one.scenario} on {one.gateway}{several}{', pruned' if one.pruned else ''}"

@@ -306,8 +306,8 @@ class Headline(_Part, frozen=True, kw_only=True):
     config of a gateway that was in use beside another by itself. failed_pairs: `scenario on gateway`, whose last drill
     failed or was beyond its objective. failed_replaced: the same of configs that another took the place of; not among
     the pairs. pruned: runs of the quarter that were removed; pruned_failed: of these, those that failed;
-    pruned_unknown: that had been changed before; pruned_unplaced: failed or changed, and the chain does not say which
-    scenario and gateway it was.
+    pruned_unknown: that had been changed before; pruned_unplaced: failed, and the chain does not say at which
+    scenario and gateway. untold: runs that were changed since they were sealed, or are missing, each with which of it.
     """
 
     verdict: QuarterVerdict
@@ -334,6 +334,7 @@ class Headline(_Part, frozen=True, kw_only=True):
     pruned_failed: int = 0
     pruned_unknown: int = 0
     pruned_unplaced: int = 0
+    untold: tuple[str, ...] = ()
 
 
 class QuarterResult(_Part, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ class RunOfQuarter:
 
     name: of its folder. started_at: as its files say; empty when nothing says so. history_sha256: of the history's
     bytes, empty when it cannot be read. result: None with a `problem`, one sentence. head: None when it is unreadable.
+    instead: the word that stands for the verdict of a run that counts for nothing, whatever it says of itself.
     """
 
     name: str
@@ -30,6 +31,7 @@ class RunOfQuarter:
     result: Result | None
     head: RunStarted | None
     problem: str = ""
+    instead: str = ""
 
     @property
     def started(self) -> datetime | None:
@@ -65,6 +67,11 @@ class RunOfQuarter:
     def config(self) -> str:
         """The SHA-256 of the gateway's config; empty when there was none."""
         return self.result.gateway.config_sha256 if self.result else self.head.config_sha256 if self.head else ""
+
+    @property
+    def entry_model(self) -> str:
+        """What callers asked for; empty when the run says nothing."""
+        return self.result.gateway.entry_model if self.result else self.head.entry_model if self.head else ""
 
     @property
     def counts(self) -> bool:

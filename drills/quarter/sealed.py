@@ -28,11 +28,12 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that `drill history prune` removed, as the chain remembers it.
+    """A run that is there no more, as the chain remembers it: `drill history prune` removed it, or somebody else.
 
-    at: when it was removed. verdict: that it had then, or `CHANGED`. was_sealed: whether it had a seal, without which
-    nobody can say whether the verdict was that of its drill. started_at: empty when nothing says so. scenario, gateway,
-    config_sha256: empty in chains of earlier versions, which did not write them down.
+    at: when it was removed, or of a `MISSING` one when it was sealed. verdict: that it had then, or `CHANGED`, or
+    `MISSING`. was_sealed: whether it had a seal, without which nobody can say whether the verdict was that of its
+    drill. started_at: empty when nothing says so. scenario, gateway, config_sha256, entry_model: empty in chains of
+    earlier versions, which did not write them down, and of runs whose own word is not believed.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str = ""
     gateway: str = ""
     config_sha256: str = ""
+    entry_model: str = ""
 
     @property
     def failed(self) -> bool:
@@ -51,11 +53,13 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unknown(self) -> bool:
-        """Whether it was changed before it was removed, so that nobody can say what it came to."""
-        return self.verdict == CHANGED
+        """Whether it was changed before it was removed, or is missing, so that nobody can say what it came to."""
+        return self.verdict in {CHANGED, MISSING}
 
 
 FAILED = "fail"
+MISSING = "missing"
+"""Where a verdict stands: the run was sealed, and it was not the tool that removed it."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
