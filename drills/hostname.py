@@ -63,6 +63,17 @@ def wrong_of(leg: str, hosts: Iterable[str]) -> Iterator[str]:
     yield from (f"leg {leg}: its host {what}" for host in hosts if (what := wrong(host)))
 
 
+def without_port(leg: str, hosts: Iterable[str]) -> Iterator[str]:
+    """The sentences about the hosts of a leg at whose port nobody can be. Of names nothing is said: where none is
+    looked up, as in a private copy of a config, any will do.
+    """
+    for host in hosts:
+        _, colon, port = host.rpartition("]")[2].rpartition(":")
+        if colon and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _PORT_AT_MOST):
+            what = f"has no port behind the colon; ports are 1 to {_PORT_AT_MOST}"
+            yield f"leg {leg}: its host {shown(host)} {what}"
+
+
 def without_secrets(text: str) -> str:
     """A URL or host as it may be said again: nothing in front of an @ and nothing behind a ? or #, where passwords and
     keys are. Where an @ stands behind those, a password may have begun anywhere before it: then only `...`.

@@ -18,7 +18,8 @@ def found(base: str, *identity: str) -> Domains:
         ("https://api.openai.com/v1", ("api.openai.com",)),
         ("https://LLM.acme.io:8443/v1", ("llm.acme.io:8443",)),
         ("http://10.0.0.7/v1", ("10.0.0.7:80",)),  # 443 is what goes without saying
-        ("https://llm.acme.io:99999", ("llm.acme.io",)),
+        ("https://llm.acme.io:99999", ("llm.acme.io:99999",)),  # which a route refuses
+        ("https://llm.acme.io:0", ("llm.acme.io:0",)),
         ("", ()),
     ],
 )

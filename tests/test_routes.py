@@ -14,7 +14,7 @@ import yaml
 from drilling import drill
 from test_scenario import timeline
 
-from drills import routing
+from drills import hostname, routing
 from drills.address import Address
 from drills.clock import Clock
 from drills.gateways import litellm_unchanged
@@ -155,6 +155,15 @@ REFUSED: dict[str, tuple[dict[str, Any], Route, str, str]] = {
             "which leaves it out, or --route sealed"
         ),
     ),
+    "a port that does not exist": (
+        config({"model": "openai/m", "api_base": "https://gw.example.com:99999/v1"}, AZURE),
+        REWRITE,
+        "refuse: {role: primary}",
+        (
+            "config.yaml:5:15: leg openai-m: its host 'gw.example.com:99999' has no port behind the colon; ports are 1 "
+            "to 65535"
+        ),
+    ),
     "a proxy of its own": (
         config({"model": CLAUDE}, AZURE, environment_variables={"HTTPS_PROXY": "http://proxy.acme.internal:3128"}),
         FORWARD,
@@ -172,6 +181,12 @@ def test_what_a_route_refuses(tmp_path: Path, name: str) -> None:
     """One sentence with a place where there is one, and the way out."""
     what, route, fault, said = REFUSED[name]
     assert problems(written(tmp_path, what), route, fault) == [said]
+
+
+@pytest.mark.parametrize("host", ["localhost", "my_service:4000", "[::1]", "[::1]:8443", "gw.example.com:65535"])
+def test_a_private_copy_needs_no_name_that_can_be_looked_up(host: str) -> None:
+    """Only a port that nobody can have is refused there."""
+    assert list(hostname.without_port("a", [host])) == []
 
 
 ALLOWED: dict[str, tuple[dict[str, Any], Route, str]] = {

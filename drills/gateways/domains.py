@@ -78,8 +78,10 @@ class Domains:
         model = f"[{model}]" if ":" in model else model  # an address of IPv6
         try:
             port = _split(self.base).port
-        except ValueError:  # a port that does not exist; the gateway will say so
-            port = None
+        except ValueError:
+            port = 0
+        if port == 0:
+            return (netloc, *self.identity)  # a port that does not exist: nobody can be called there
         port = port or {"http": 80}.get(_split(self.base).scheme, 443)
         named = () if not model else (model,) if port == 443 else (f"{model}:{port}",)
         return (*named, *self.identity)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from drills import hostname
 from drills.address import Address, Reach
 from drills.gateways.base import Discovery, Entrance, RunsAlready
 from drills.problems import Problem
@@ -19,10 +20,13 @@ class Rewrite:
     name = Route.REWRITE
 
     def problems(self, planned: Planned) -> Iterator[Problem]:
-        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break; and what the
-        adapter cannot put into a copy.
+        """Nothing is encrypted here, and no name is looked up, so faults of these have nothing to break; what the
+        adapter cannot put into a copy; and ports that do not exist, which the planes' would hide.
         """
         yield from planned.found.not_rewritten
+        for leg in planned.found.legs:
+            place = planned.found.places.get(leg.name)
+            yield from (Problem(what, place) for what in hostname.without_port(leg.name, leg.hosts))
         yield from unencrypted(planned)
         yield from unanswerable(planned)
 
