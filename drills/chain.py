@@ -13,10 +13,11 @@ import enum
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,14 +101,12 @@ class Chain:
 
     def sealed(self, run: str) -> Link | None:
         """The line that sealed a run, unless the run was pruned since."""
-        found = None
-        for link in self.links:
-            if link.line.subject == run and link.line.kind in {Kind.SEALED, Kind.PRUNED}:
-                found = link if link.line.kind is Kind.SEALED else None
-        return found
+        link = self.standing.get(run)
+        return link if link is not None and link.line.kind is Kind.SEALED else None
 
-    def standing(self) -> dict[str, Link]:
-        """By run, the last line that sealed or pruned it."""
+    @cached_property
+    def standing(self) -> Mapping[str, Link]:
+        """By run, the last line that sealed or pruned it. Asked once for each of many runs, so worked out once."""
         return {one.line.subject: one for one in self.links if one.line.kind in {Kind.SEALED, Kind.PRUNED}}
 
     def last(self, kind: Kind) -> dict[str, Link]:

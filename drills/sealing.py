@@ -112,7 +112,7 @@ def bury(root: Path, runs: Iterable[Kept]) -> None:
     if not leaving:
         return
     with writing(root) as book:
-        standing = book.chain.standing()
+        standing = book.chain.standing
         for run in leaving:
             before = standing.get(_id(root / run.name))
             if before is not None and before.line.kind is Kind.PRUNED:

@@ -20,12 +20,15 @@ LINE_AT_LEAST = 8
 _SCHEME = re.compile(r"(?P<scheme>bearer|basic|token|api-?key)\s+(?P<credential>\S.*)", re.IGNORECASE | re.DOTALL)
 _LINES = re.compile(r"\r?\n|\\r?\\n|\\n")
 _WORTH_BASE64 = 6
+_KEY = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[!-~]{12,}")
+"""What is a key and no word in any case: letters and digits, without a gap."""
 _GO_JSON = "<>&"
 _DOTNET_JSON = "<>&+'\"`"
 _FRAME = "-----"
 """Around `BEGIN` and `END` of a key in PEM; a line of dashes is no part of a secret."""
 _MARKER = re.compile(
-    r"sk-(?:proj-|svcacct-|ant-(?:[a-z]+\d\d-)?|or-v1-)?|github_pat_|gh[opsur]_|xox[a-z]-|gsk_|AIza|eyJ"
+    r"sk-(?:proj-|svcacct-|ant-(?:[a-z]+\d\d-)?|or-v1-)?|github_pat_|gh[opsur]_|xox[a-z]-|gsk_|AIza|eyJ",
+    re.IGNORECASE,
 )
 """Public beginnings of keys, which say nothing about the rest."""
 _CUT_AT_LEAST = 8
@@ -54,7 +57,9 @@ def pieces(secret: str) -> Iterator[str]:
 
 
 def forms(secret: str) -> frozenset[str]:
-    """The secret, and how it looks inside JSON (once and twice, of several languages), Python, HTML, a URL, Base64."""
+    """The secret, and how it looks inside JSON (once and twice, of several languages), Python, HTML, a URL, Base64; one
+    that can be no word, in capitals, small letters and hexadecimal, too.
+    """
     raw = secret.encode(errors="surrogatepass")  # a config may hold half a character; no reason to fail
     quoted = json.dumps(secret)[1:-1]
     plain = json.dumps(secret, ensure_ascii=False)[1:-1]
@@ -69,6 +74,8 @@ def forms(secret: str) -> frozenset[str]:
         found |= {percent, _lower_percent(percent)}
     form = urllib.parse.quote_plus(raw)
     found |= {form, _lower_percent(form)}
+    if _KEY.fullmatch(secret):
+        found |= {secret.lower(), secret.upper(), raw.hex(), raw.hex().upper()}
     return frozenset(found | _in_base64(raw))
 
 

@@ -132,7 +132,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _runs(root: Path, found: Chain, key: Verifier | None, covered: int) -> list[Item]:
     there = {folder.name.encode(errors="replace").decode(): folder for folder in _folders(root)}
-    standing = found.standing()
+    standing = found.standing
     items = []
     for name in sorted({*there, *standing}):
         link = standing.get(name)
@@ -140,7 +140,7 @@ def _runs(root: Path, found: Chain, key: Verifier | None, covered: int) -> list[
         if (link is None) != (folder is None):
             # A drill may have ended since the chain was read, or a removal may have begun.
             found = chain.read(root)
-            link = found.standing().get(name)
+            link = found.standing.get(name)
         if link is not None and link.line.kind is Kind.PRUNED:
             half = f", {link.line.about}" if link.line.about else ""
             told = f"removed by the tool on {link.line.at}{half}"

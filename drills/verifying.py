@@ -259,7 +259,7 @@ def covered_by(root: Path, chain: Chain, key: Verifier | None) -> int:
         return 0
     numbers = {link.hash: link.number for link in chain.links}
     best = 0
-    for name, link in chain.standing().items():
+    for name, link in chain.standing.items():
         folder = root / Path(name).name
         if (folder / MANIFEST_FILE).is_symlink() or (folder / SIGNATURE_FILE).is_symlink():
             continue  # told where the run is verified

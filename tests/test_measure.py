@@ -424,6 +424,14 @@ def test_a_fault_on_an_idle_leg_alone_is_still_invalid() -> None:
     """Nothing held the gateway; the fault was simply put where no traffic was."""
     result = judge(history("ppp{ppp}pppp", Limits(lost_at_most=0)), "told")
     assert result.verdict is Verdict.INVALID
+    assert "No request reached standby in the whole drill" in check(result, "faults reached requests").advice
+
+
+def test_a_leg_that_served_in_another_phase_is_not_told_to_be_idle() -> None:
+    """Its requests came later: the order and the address are right, and the fault's phase is not."""
+    result = judge(history("sss[ssss]ppp", WITHIN), "told")
+    assert result.verdict is Verdict.INVALID
+    assert "No request reached" not in check(result, "faults reached requests").advice
 
 
 def test_a_leg_that_is_called_and_never_serves_has_nothing_to_switch_over_from() -> None:

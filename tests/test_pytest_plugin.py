@@ -81,7 +81,7 @@ invalid: faults reached requests
   expected  at least one fault; each meets at least one request, on a leg that served just before
   observed  outage-status: 0 requests, none of its legs gave an answer just before
   evidence  fault outage-status on standby
-  do        Callers were not served from these legs when the fault began. Select legs that carry traffic then; a fault on the next leg belongs into a later phase, when callers are there.
+  do        Callers were not served from these legs when the fault began. Select legs that carry traffic then; a fault on the next leg belongs into a later phase, when callers are there. No request reached standby in the whole drill: if callers should be served there, look at the order in which the gateway asks, and at the address that it has for it.
 files: DIR/drill-results/idle-scripted-yaml-settings-json/TIME-idle-scripted
 ____________ ERROR at setup of typo.yaml: scripted.yaml=settings.json ____________
 not started: DIR/scenarios/typo.yaml:7:40: unknown fault 'stauts'; did you mean 'status'? allowed: ...

@@ -155,6 +155,21 @@ def test_the_forms_of_other_languages(form: str) -> None:
     assert "0012" not in cleaned
 
 
+KEY = "sk-proj-0aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789"  # nobody's
+
+
+@pytest.mark.parametrize("form", [KEY.lower(), KEY.upper(), KEY.encode().hex(), KEY.encode().hex().upper()])
+def test_a_key_in_another_case_or_in_hexadecimal(form: str) -> None:
+    """Some programs fold the case of what they print, others print bytes."""
+    assert Redactor([KEY]).clean(f"bad key {form} for you") == f"bad key {REDACTED} for you"
+    assert Redactor([KEY]).clean(f"bad key {form[:20]}") == f"bad key {REDACTED}"
+
+
+def test_a_word_in_capitals_stays() -> None:
+    """A password that is a word, or a short one, may stand in any text in another case."""
+    assert Redactor(["Anthropic", "Sonnet4"]).clean("ANTHROPIC sonnet4 anthropic") == "ANTHROPIC sonnet4 anthropic"
+
+
 def test_half_a_character_is_no_reason_to_fail() -> None:
     """JSON may hold one."""
     assert Redactor(["sk-\ud800-0123456789"]).clean("key sk-\ud800-0123456789") == f"key {REDACTED}"

@@ -69,9 +69,18 @@ def _advice(measured: Measured, fault: FaultPart) -> str:
         )
     if fault.effective_s is None:
         return "The fault was never put on: what the planes and the gateway said of it is among the findings."
-    return (
+    select = (
         "Callers were not served from these legs when the fault began. Select legs that carry traffic then; a fault on "
         "the next leg belongs into a later phase, when callers are there."
+    )
+    asked = measured.ledger.attempts_by_leg()
+    idle = [leg for leg in fault.legs if not asked[leg]]
+    if not idle:
+        return select
+    tested = "application" if measured.ledger.header.inferred else "gateway"
+    return (
+        f"{select} No request reached {', '.join(idle)} in the whole drill: if callers should be served there, look at "
+        f"the order in which the {tested} asks, and at the address that it has for it."
     )
 
 

@@ -194,7 +194,7 @@ def _upto(name: str, data: bytes, stored: QuarterResult, known: Chain) -> int:
 
 def _against_seals(told: _Told, root: Path, known: Chain, there: dict[str, RunOfQuarter]) -> Iterator[Finding]:
     """Runs that were sealed when the report was made, are what was sealed, and of which it says something else."""
-    before = Chain(tuple(link for link in known.links if link.number <= told.upto)).standing()
+    before = Chain(tuple(link for link in known.links if link.number <= told.upto)).standing
     sealed = {name for name, link in before.items() if link.line.kind is Kind.SEALED}
     rows = {row.name: row for row in (*told.stored.runs, *told.stored.undated, *told.stored.earlier)}
     for name in sorted(sealed & there.keys()):
@@ -254,7 +254,7 @@ def _as_then(run: RunOfQuarter, row: RunRow) -> RunOfQuarter:
 
 
 def _is_pruned(name: str, known: Chain) -> bool:
-    link = known.standing().get(name.encode(errors="replace").decode())
+    link = known.standing.get(name.encode(errors="replace").decode())
     return link is not None and link.line.kind is Kind.PRUNED
 
 

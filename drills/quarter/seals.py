@@ -59,7 +59,7 @@ def seal_of(folder: Path, known: Chain) -> Seal:
     """How a run stands to its seal now. One that the chain says was removed, and that is there as it was, counts: its
     removal was cut off. So was the sealing of one whose manifest still wants its name.
     """
-    link = known.standing().get(chain_name(folder.name))
+    link = known.standing.get(chain_name(folder.name))
     sealed = link is not None and link.line.sha256 != ""
     path = folder / MANIFEST_FILE
     if not path.exists() and not path.is_symlink() and sealed:
