@@ -80,7 +80,7 @@ def risks(result: QuarterResult) -> Iterator[Block]:
     if rows:
         yield grid(("risk", "accepted by", "until"), rows)
     else:
-        yield Text("None is written in the plan (`accepted_risks`), and no finding is accepted.")
+        yield Text("None is written in the plan (accepted_risks), and no finding is accepted.")
 
 
 def methodology() -> Iterator[Block]:

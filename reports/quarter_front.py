@@ -140,12 +140,12 @@ def scope(result: QuarterResult) -> Iterator[Block]:
     if plan.reason:
         yield Text(f"Reason: {plan.reason}")
     wanted = {
-        "`system`": plan.system,
-        "`people.owner`": people.owner,
-        "`people.operator`": people.operator,
-        "`people.reviewer`": people.reviewer,
-        "`change`": plan.change,
-        "`reason`": plan.reason,
+        "system": plan.system,
+        "people.owner": people.owner,
+        "people.operator": people.operator,
+        "people.reviewer": people.reviewer,
+        "change": plan.change,
+        "reason": plan.reason,
     }
     missing = [key for key, value in wanted.items() if value is None]
     if missing:
