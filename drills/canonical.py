@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
+from drills.decoding import Decoder
+
 SELF = "self_sha256"
 _Record = TypeVar("_Record")
 
@@ -51,10 +53,8 @@ def hash_of(data: bytes) -> str:
 
 def decode(data: bytes, kind: type[_Record]) -> _Record:
     """A record out of its bytes. Raises `msgspec.DecodeError` for whatever else they are."""
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except UnicodeDecodeError as error:  # which the library lets through
-        raise msgspec.DecodeError(str(error)) from error
+    decoder: Decoder[_Record] = Decoder(kind)
+    return decoder.decode(data)
 
 
 def _text(fields: dict[str, object], indent: int | None, *, without_self: bool = False) -> bytes:

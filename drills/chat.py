@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from drills.decoding import Decoder
 from drills.events import Ending
 from drills.marks import Mark
 
@@ -52,7 +53,7 @@ class _Completion(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
-_DECODER = msgspec.json.Decoder(_Completion)
+_DECODER: Decoder[_Completion] = Decoder(_Completion)
 _TEXT_AT_MOST = 1 << 20
 
 
@@ -127,7 +128,7 @@ class AnswerReader:
     def _take(self, data: bytes) -> None:
         try:
             completion = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             self._malform(data)
             return
         if bytes(completion.error) not in {b"", b"null"}:

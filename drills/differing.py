@@ -25,8 +25,13 @@ class Difference:
 
 
 def in_json(expected: bytes, found: bytes) -> tuple[Difference, ...]:
-    """Every field that differs between two JSON documents. Raises `ValueError` when one of them is no JSON."""
-    return tuple(_walk(json.loads(expected), json.loads(found), ""))
+    """Every field that differs between two JSON documents. Raises `ValueError` when one of them is no JSON, or is
+    nested too deep to be walked.
+    """
+    try:
+        return tuple(_walk(json.loads(expected), json.loads(found), ""))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def _walk(wanted: object, there: object, path: str) -> Iterator[Difference]:

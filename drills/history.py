@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from drills.decoding import Decoder
 from drills.events import AnyEvent, RunStarted
 from drills.plainfile import plain_bytes
 from drills.problems import Place, Problem, UsageProblem
@@ -54,14 +55,14 @@ def load(path: Path) -> tuple[tuple[AnyEvent, ...], str]:
     except OSError as error:
         raise UsageProblem(f"{path}: cannot read the history: {error.strerror}") from error
     lines = data.split(b"\n")
-    decoder = msgspec.json.Decoder(AnyEvent)
+    decoder: Decoder[AnyEvent] = Decoder(AnyEvent)
     events: list[AnyEvent] = []
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
         try:
             events.append(decoder.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             if number == len(lines):
                 break
             place = Place(str(path), number, 1)

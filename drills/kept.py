@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from drills.decoding import Decoder
 from drills.events import AnyEvent, RunStarted
 from drills.history import HISTORY_FILE
 from drills.plainfile import opened, plain_bytes
@@ -71,10 +72,8 @@ def head(folder: Path) -> RunStarted:
     """The first event of a run. Raises `OSError` or `msgspec.MsgspecError` when there is none."""
     with opened(folder / HISTORY_FILE) as file:
         line = file.readline(_LONGEST_HEADER_BYTES)
-    try:
-        first = msgspec.json.decode(line, type=AnyEvent)
-    except UnicodeDecodeError as error:  # which the library lets through
-        raise msgspec.DecodeError(str(error)) from error
+    decoder: Decoder[AnyEvent] = Decoder(AnyEvent)
+    first = decoder.decode(line)
     if not isinstance(first, RunStarted):
         raise msgspec.ValidationError("it does not begin with run_started")
     return first

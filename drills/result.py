@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 import msgspec
 
+from drills.decoding import Decoder
 from drills.events import Basis, HowTried, PhasePlan
 from drills.legs import Leg
 from drills.people import People
@@ -376,7 +377,7 @@ def readable(data: msgspec.Struct) -> bytes:
 
 def decode(data: bytes) -> Result:
     """A result out of its file. Raises `msgspec.DecodeError`."""
-    try:
-        return msgspec.json.decode(data, type=Result)
-    except UnicodeDecodeError as error:  # which the library lets through
-        raise msgspec.DecodeError(str(error)) from error
+    return _DECODER.decode(data)
+
+
+_DECODER: Decoder[Result] = Decoder(Result)

@@ -474,3 +474,12 @@ def test_what_is_no_report_is_one_finding(root: Path) -> None:
     for data in (b"", b"\xff", b"[1]", b"[" * 100_000, encode(decode(path.read_bytes())).replace(b"quarter/1", b"x/9")):
         path.write_bytes(data)
         assert any(line.startswith(f"{NAME}.json: cannot be read: ") for line in told(verify([path])))
+
+
+@pytest.mark.parametrize("more", [b'"\x81":1', b'"x":"\\q"', b'"x":' + b"9" * 5000])
+def test_a_field_that_cannot_be_compared_is_one_finding(root: Path, more: bytes) -> None:
+    """The decoder skips a field that it does not know, whatever is in it."""
+    path = root / f"{NAME}.json"
+    path.write_bytes(b"{" + more + b"," + path.read_bytes()[1:])
+    kinds = tuple(f"{NAME}.json: cannot be {what}: " for what in ("compared", "read"))
+    assert any(line.startswith(kinds) for line in told(verify([path])))

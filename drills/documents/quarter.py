@@ -293,7 +293,11 @@ def _brought(folder: Path) -> Iterator[str]:
 def _of_json(main: Path, again: bytes, data: bytes, other: str) -> Iterator[Finding]:
     if again == data:
         return
-    differing = in_json(again, data)
+    try:
+        differing = in_json(again, data)
+    except ValueError as error:  # in a field that this version does not know, and so did not decode
+        yield Finding(file=main.name, what=f"cannot be compared: {error}")
+        return
     for one in differing[:_SHOWN]:
         grade = Grade.NOTE if other and not _measures(one) else Grade.MISMATCH
         what = f"not what its runs, its plan and its register give{f', as this {__version__} does it' if other else ''}"

@@ -11,6 +11,7 @@ import enum
 
 import msgspec
 
+from drills.decoding import Decoder
 from drills.people import People
 from drills.quarter.dates import Every
 from drills.quarter.numbers import Summary, Time
@@ -378,4 +379,7 @@ def encode(result: QuarterResult) -> bytes:
 
 def decode(data: bytes) -> QuarterResult:
     """A quarter out of its file. Raises `msgspec.DecodeError`."""
-    return msgspec.json.decode(data, type=QuarterResult)
+    return _DECODER.decode(data)
+
+
+_DECODER: Decoder[QuarterResult] = Decoder(QuarterResult)
