@@ -11,11 +11,11 @@ from pathlib import Path
 
 def opened(path: Path) -> io.BufferedReader:
     """A plain file, opened for reading; links are followed. Raises `OSError`, also for whatever is no plain file."""
-    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123, SIM115  the caller closes it
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
         raise OSError(errno.EINVAL, "no plain file", str(path))
-    return file
+    return open(number, "rb")  # noqa: PTH123  the caller closes it
 
 
 def plain_bytes(path: Path) -> bytes:

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace as replaced
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -27,11 +27,12 @@ from drills.manifest import HALF_FILE, MANIFEST_FILE, Sealer
 from drills.problems import UsageProblem
 from drills.quarter import command
 from drills.quarter.assembling import assemble
-from drills.quarter.dates import parse
+from drills.quarter.dates import parse, quarter_of
 from drills.quarter.reading import runs_of
 from drills.quarter.result import Headline, QuarterResult, decode, encode
 from drills.quarter.run import RunOfQuarter
 from drills.quarter.sealed import Evidence, SealState
+from drills.result import Verdict
 from drills.retention import remove
 from drills.sealing import bury, seal
 from drills.verify import as_json, as_text, verify
@@ -113,6 +114,11 @@ def _another_model_passes(root: Path) -> None:
     put(root, "2025-12-01", "cloud-outage", GOOD, entry_model="another")
 
 
+def _another_in_its_place(root: Path) -> None:
+    prune(root)
+    assert put(root, "2025-11-02", "cloud-outage", GOOD).name == FAILED
+
+
 STILL_FAILED: dict[str, Callable[[Path], None]] = {
     "nothing": lambda _: None,
     "a stray copy of its history": _stray_copy,
@@ -121,6 +127,7 @@ STILL_FAILED: dict[str, Callable[[Path], None]] = {
     "a removal that was cut off": _half_pruned,
     "a pass of another model": _another_model_passes,
     "a removal": prune,
+    "a removal, and a pass of its name": _another_in_its_place,
 }
 
 
@@ -163,10 +170,21 @@ def _moved(root: Path) -> None:
     (root / FAILED).rename(root / os.fsdecode(b"20251102T100000Z-\xff"))
 
 
+def _another_ones_files(root: Path) -> None:
+    for path in (root / LATER).iterdir():
+        shutil.copy(path, root / FAILED)
+
+
+def _another_ones_history(root: Path) -> None:
+    shutil.copy(root / LATER / HISTORY_FILE, root / FAILED)
+
+
 SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
     "another date": (_redated, "changed since it was sealed"),
     "another date, and pruned": (_redated_and_pruned, "changed since it was sealed, and pruned"),
     "another scenario, and pruned": (_renamed_and_pruned, "changed since it was sealed, and pruned"),
+    "the files of another run": (_another_ones_files, "changed since it was sealed"),
+    "the history of another run": (_another_ones_history, "changed since it was sealed"),
     "one byte more in a file": (_one_byte, "changed since it was sealed"),
     "gone": (_removed_by_hand, "missing, and it was not this tool that removed it"),
     "under a name that is no text": (_moved, "missing, and it was not this tool that removed it"),
@@ -183,6 +201,22 @@ def test_what_nobody_can_tell_any_more_is_not_met(root: Path, done: Callable[[Pa
     text = (root / f"{NAME}.md").read_text()
     assert "Not met: nobody can say what 1 run of it came to, changed since the seal or missing" in text
     assert "not over when it was made" not in as_text(verify([root]))
+
+
+def test_a_changed_run_without_a_date_in_its_name_is_of_the_day_of_its_seal(root: Path) -> None:
+    """What its own file says now takes it out of no quarter."""
+    quarter = quarter_of(datetime.now(UTC).date())
+    (folder := root / "nightly").mkdir()
+    for path in (root / FAILED).iterdir():
+        if not path.name.startswith("manifest"):
+            shutil.copy(path, folder)
+    edit(folder / HISTORY_FILE, "2025-11-02T10:00:00", f"{quarter.first.isoformat()}T10:00:00")
+    seal(folder, Sealer.RUN)
+    [run] = [run for run in runs_of(root, quarter) if run.name == "nightly"]
+    assert run.started_at.startswith(quarter.first.isoformat())
+    edit(folder / HISTORY_FILE, f"{quarter.first.isoformat()}T10:00:00", "2001-01-01T10:00:00")
+    [run] = [run for run in runs_of(root, quarter) if run.name == "nightly"]
+    assert run.quarter == quarter
 
 
 def test_a_folder_of_its_name_is_not_the_run_that_was_pruned(root: Path) -> None:
@@ -212,6 +246,11 @@ def _call_running(runs: list[RunOfQuarter], evidence: Evidence) -> tuple[list[Ru
     ], evidence
 
 
+def _call_passed(runs: list[RunOfQuarter], evidence: Evidence) -> tuple[list[RunOfQuarter], Evidence]:
+    passed = next(run.result for run in runs if run.result is not None and run.result.verdict is Verdict.PASS)
+    return [replaced(run, result=passed) if run.name == FAILED else run for run in runs], evidence
+
+
 def _forget_the_chain(runs: list[RunOfQuarter], evidence: Evidence) -> tuple[list[RunOfQuarter], Evidence]:
     seals = tuple(msgspec.structs.replace(one, state=SealState.UNSEALED, manifest_sha256="") for one in evidence.seals)
     return _omit(runs, msgspec.structs.replace(evidence, head="", lines=0, seals=seals))
@@ -221,6 +260,7 @@ FORGED = {
     "left out": (_omit, "it was sealed when the report was made, which does not list it: fail"),
     "called changed": (_call_changed, "the report says that it was not what was sealed, and it is: fail"),
     "called unfinished": (_call_running, "the report says that it was not over, and it was sealed before: fail"),
+    "called passed": (_call_passed, "the report says pass of it, or of another history, and it is fail"),
     "made without a chain": (_forget_the_chain, "it says that there was no chain"),
 }
 
@@ -244,6 +284,38 @@ def test_a_forged_report_is_found(
     found = verify([out / f"{NAME}.json"], runs=root)
     assert found.exit_code == 1
     assert said in as_text(found)
+
+
+def test_a_forged_report_is_found_when_its_numbers_cannot_be_computed_again(root: Path, tmp_path: Path) -> None:
+    """A run that was pruned since is no reason to believe the rows of those that are there."""
+    out = tmp_path / "out"
+    out.mkdir()
+    true = report(root, out)
+    forged = assemble(*_call_passed(list(runs_of(root, parse("2025Q4"))), true.evidence)[:1], true.plan, true.register)
+    assert remove(root, [run for run in kept_runs(root) if run.name.startswith("20251002")]) == 1
+    path = out / f"{NAME}.json"
+    assert verify([path], runs=root).exit_code == 3  # its numbers cannot be computed again, and no chain has its hash
+    path.write_bytes(encode(msgspec.structs.replace(forged, evidence=true.evidence)))
+    found = verify([path], runs=root)
+    assert found.exit_code == 1
+    assert "the report says pass of it, or of another history, and it is fail" in as_text(found)
+
+
+def test_a_report_is_not_of_before_what_it_knows(tmp_path: Path) -> None:
+    """An earlier `until` would leave out whatever came after it."""
+    today = datetime.now(UTC)
+    quarter = quarter_of(today.date())
+    root = tmp_path / "drill-results"
+    put(root, today.date().isoformat(), "cloud-outage", GOOD)
+    asked = command.Asked(quarter=str(quarter), runs=root, plan=None, findings=None, update=False, formats=(), out=None)
+    command.make(asked, lambda _: None)
+    path = root / f"quarter-{quarter}.json"
+    assert verify([path]).exit_code == 0
+    true = decode(path.read_bytes())
+    plan = msgspec.structs.replace(true.plan, until=(today - timedelta(hours=2)).isoformat())
+    path.write_bytes(encode(assemble(runs_of(root, quarter), plan, true.register, true.evidence)))
+    found = as_text(verify([path]))
+    assert "plan.until: the report is judged as it stood before, and knows a line of the chain that is younger" in found
 
 
 def test_a_run_whose_evidence_is_elsewhere_is_not_sealed(root: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,11 @@ from drills.findings import Finding, Grade, note
 from drills.history import HISTORY_FILE
 from drills.kept import UNFINISHED
 from drills.manifest import HALF_FILE, MANIFEST_FILE
+from drills.moments import moment
 from drills.plainfile import plain_bytes
 from drills.problems import UsageProblem
 from drills.quarter.assembling import assemble
-from drills.quarter.dates import Quarter, parse
+from drills.quarter.dates import Quarter, end_of, parse
 from drills.quarter.pruned import There, left_out, pruned
 from drills.quarter.reading import runs_of
 from drills.quarter.result import QUARTER_SCHEMA, QuarterResult, RunRow, decode, encode
@@ -38,6 +40,8 @@ from reports.base import quarter_formats
 _FILE = re.compile(r"quarter-\d{4}Q[1-4]\.(json|html|md|pdf)")
 _TEXTS = ("html", "md")
 _SHOWN = 12
+_MADE_WITHIN = timedelta(minutes=1)
+"""Between the moment up to which a report is judged and its reading the chain; other drills may end meanwhile."""
 _MEASURED = {
     "headline",
     "gateways",
@@ -200,23 +204,43 @@ def _against_seals(told: _Told, root: Path, known: Chain, there: dict[str, RunOf
     for name in sorted(sealed & there.keys()):
         if seal_of(root / name, known).state is not SealState.SEALED:
             continue  # told where the run is verified
-        run, row, seal = there[name], rows.get(name), told.stored.evidence.seal(name)
-        verdict = run.result.verdict.value if run.result is not None else UNFINISHED
-        what = ""
-        if row is None:
-            if run.started is None or run.started.isoformat() < told.stored.plan.until:
-                what = f"it was sealed when the report was made, which does not list it: {verdict}"
-        elif row.verdict == UNFINISHED:
-            what = f"the report says that it was not over, and it was sealed before: {verdict}"
-        elif seal is None or seal.state is not SealState.SEALED:
-            what = f"the report says that it was not what was sealed, and it is: {verdict}"
+        what = _otherwise(told.stored, there[name], rows.get(name))
         if what:
             yield Finding(file=told.name, where=name, what=what)
+    yield from _too_early(told, known)
     for seal in told.stored.evidence.seals:
         if known.links and seal.state is SealState.SEALED and seal.run not in before:
             yield Finding(
                 file=told.name, where=seal.run, what="the report says that it was sealed, and no line says so"
             )
+
+
+def _otherwise(stored: QuarterResult, run: RunOfQuarter, row: RunRow | None) -> str:
+    """What a report says of a run, where that is not so; empty when it is, or when it had not begun. run: as sealed."""
+    verdict = run.instead or (run.result.verdict.value if run.result is not None else UNFINISHED)
+    seal = stored.evidence.seal(run.name)
+    if row is None:
+        left = run.started is None or run.started.isoformat() < stored.plan.until
+        return f"it was sealed when the report was made, which does not list it: {verdict}" if left else ""
+    if row.verdict == UNFINISHED:
+        return f"the report says that it was not over, and it was sealed before: {verdict}"
+    if seal is None or seal.state is not SealState.SEALED:
+        return f"the report says that it was not what was sealed, and it is: {verdict}"
+    if (row.verdict, row.counts, row.history_sha256) != (verdict, run.counts, run.history_sha256):
+        return f"the report says {row.verdict} of it, or of another history, and it is {verdict}"
+    return ""
+
+
+def _too_early(told: _Told, known: Chain) -> Iterator[Finding]:
+    """A report that knows a line of the chain was not made before it: `until` would leave out what came between."""
+    lines = [link for link in known.links if link.number <= _lines(told.stored, known)]
+    made, until = (moment(lines[-1].line.at) if lines else None), moment(told.stored.plan.until)
+    over = until is not None and until >= end_of(parse(told.stored.quarter))
+    if made is not None and not over and (until is None or made > until + _MADE_WITHIN):
+        what = "the report is judged as it stood before, and knows a line of the chain that is younger"
+        yield Finding(
+            file=told.name, where="plan.until", what=what, expected=lines[-1].line.at, found=told.stored.plan.until
+        )
 
 
 def _pruned_as_told(name: str, stored: QuarterResult, known: Chain, root: Path) -> Iterator[Finding]:

@@ -58,7 +58,12 @@ def quarter_of(day: date) -> Quarter:
 
 def until(quarter: Quarter, now: datetime) -> datetime:
     """The moment up to which a quarter is judged: its end, or now when it is not over."""
-    return min(now, datetime.combine(quarter.after(1).first, datetime.min.time(), UTC))
+    return min(now, end_of(quarter))
+
+
+def end_of(quarter: Quarter) -> datetime:
+    """The first moment after a quarter."""
+    return datetime.combine(quarter.after(1).first, datetime.min.time(), UTC)
 
 
 class Every(enum.StrEnum):

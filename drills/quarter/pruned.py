@@ -34,6 +34,7 @@ def pruned(known: Chain, up_to: int, there: There, quarter: Quarter) -> tuple[Pr
         if (link.line.kind is Kind.PRUNED and name not in there.whole)
         or (link.line.kind is Kind.SEALED and name not in there.names)
     ]
+    gone += [_pruned(link, sealed) for link in _replaced(known, up_to)]
     return tuple(sorted((one for one in gone if _within(one.started_at, quarter)), key=lambda one: (one.at, one.run)))
 
 
@@ -47,6 +48,20 @@ def left_out(known: Chain, up_to: int, listed: Collection[str], quarter: Quarter
         new = link.number > up_to and link.line.kind is Kind.PRUNED and one.run in sealed - before
         if new and one.run not in listed and moment(one.started_at) is not None and _within(one.started_at, quarter):
             yield one
+
+
+def _replaced(known: Chain, up_to: int) -> Iterator[Link]:
+    """The removals behind which a run of that name was sealed with another manifest. It may be the same drill, brought
+    back from elsewhere; then it speaks for itself, and the line of its removal says nothing else. It may be another.
+    """
+    before: dict[str, Link] = {}
+    for link in known.links:
+        if link.number > up_to or link.line.kind not in _ENDS:
+            continue
+        last = before.get(link.line.subject)
+        if last is not None and last.line.kind is Kind.PRUNED and last.line.sha256 != link.line.sha256:
+            yield last
+        before[link.line.subject] = link
 
 
 _ENDS = {Kind.SEALED, Kind.PRUNED}

@@ -24,7 +24,7 @@ from drills.quarter.dates import QUARTERS, Quarter, quarter_of
 from drills.quarter.pruned import dated
 from drills.quarter.run import RunOfQuarter
 from drills.quarter.sealed import SealState
-from drills.quarter.seals import seal_of
+from drills.quarter.seals import chain_name, seal_of
 from drills.result import Result, decode
 
 
@@ -57,7 +57,15 @@ def _once(runs: Sequence[RunOfQuarter], root: Path, known: Chain) -> Iterator[Ru
     for run in runs:
         name = drills[run.history_sha256 or f"of {run.name}"]
         copied = f"a copy of {name}: its history is the same to the byte, and one drill counts once"
-        yield run if name == run.name else dataclasses.replace(run, result=None, problem=copied, instead="copy")
+        if name == run.name or _was_another(root / run.name, known):
+            yield run
+        else:
+            yield dataclasses.replace(run, result=None, problem=copied, instead="copy")
+
+
+def _was_another(folder: Path, known: Chain) -> bool:
+    """Whether a run was sealed, and is not what was sealed: then another one's files lie in its place."""
+    return chain_name(folder.name) in known.standing and seal_of(folder, known).state is SealState.CHANGED
 
 
 def read(folder: Path, first: Quarter, last: Quarter, known: Chain) -> RunOfQuarter | None:
@@ -100,10 +108,11 @@ def _result(folder: Path) -> tuple[Result | None, str]:
 
 
 def _started(folder: Path, start: RunStarted | None, known: Chain) -> str:
-    """When a run began: by its history, else by the name of its folder, which also goes before a history that is not
-    the one that was sealed.
+    """When a run began: by its history, unless that is not the one that was sealed; then by the name of its folder,
+    else by its seal.
     """
-    named = dated(folder.name)
+    link = known.standing.get(chain_name(folder.name))
+    named = dated(folder.name) or (link.line.at if link is not None else "")
     if start is None:
         return named
     if named and moment(named) != _to_the_second(start.started_at):
