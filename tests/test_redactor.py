@@ -272,6 +272,10 @@ ENV = [
     ("URL", "https://tok3nvalue@h/x", ("tok3nvalue",)),
     ("URL", "https://h.example/@scope/x and https://h:8080/@scope", ()),
     ("URL", "https://h/x?api_key=zzSECRETzz&page=2", ("zzSECRETzz",)),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "x-honeycomb-team=hcSECRET1,x-request-id=drill", ("hcSECRET1",)),
+    ("CUSTOM_HEADERS", "X-Gateway: gwSECRET22\nAccept: */*", ("gwSECRET22",)),
+    ("EXTRA_HEADERS", '{"X-Team": "teamSECRET3", "Accept": "text/html"}', ("teamSECRET3",)),
+    ("SETTINGS", '{"api_key": "jsonSECRET4", "mode": "arrival"}', ("jsonSECRET4",)),
     ("CONN", "Server=x;Password=yySECRETyy;Timeout=30", ("yySECRETyy",)),
 ]
 
@@ -297,6 +301,15 @@ def test_arguments_may_be_secrets() -> None:
         ["sh", "-c", "exec gw --port 1 --password 'ssSECRETss'"],
         ["sh", "-c", 'curl -H "Authorization: Bearer ssSECRETss" http://h'],
         ["env", "PROVIDER_KEY=ssSECRETss", "gw"],
+        ["gw.py", "--header=Authorization: Bearer ssSECRETss"],
+        ["gw.py", "--extra-header=X-Team:ssSECRETss"],
+        ["curl", "-HAuthorization: Bearer ssSECRETss"],
+        ["curl", "--user=me:ssSECRETss"],
+        ["sh", "-c", 'curl "--header=Authorization: Bearer ssSECRETss" http://h'],
+        ["gw.py", '--config={"api_key":"ssSECRETss"}'],
+        ["gw.py", "--config", r"{\"api_key\": \"ssSECRETss\"}"],
+        ["python", "-c", "import openai; openai.api_key = 'ssSECRETss'"],
+        ["python", "-c", 'OpenAI(api_key="ssSECRETss", timeout="5")'],
     ],
 )
 def test_the_value_of_an_option_may_be_a_secret(arguments: list[str]) -> None:
@@ -306,7 +319,16 @@ def test_the_value_of_an_option_may_be_a_secret(arguments: list[str]) -> None:
     assert redactor.clean(" ".join(arguments[:2])).startswith(arguments[0])
 
 
-@pytest.mark.parametrize("arguments", [["--max-tokens", "4096"], ["--api-key", "{config}"], ["--key", "--verbose"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--max-tokens", "4096"],
+        ["--api-key", "{config}"],
+        ["--key", "--verbose"],
+        ["--title=Report: of the day"],
+        ["--options={'max_tokens': '4096'}"],
+    ],
+)
 def test_an_option_without_a_secret(arguments: list[str]) -> None:
     """A number, a placeholder, another option."""
     assert secrets_in({}, arguments) == ()

@@ -38,6 +38,13 @@ _ITEM_AT_LEAST = 6
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*?(?=,?[A-Za-z][A-Za-z0-9+.-]*://|[\s\"'<>]|\Z)")
 _PORT = re.compile(r":\d{1,5}(?=/)")
 _FIELD = re.compile(r"(?:\A|[?&;\s\"'])(?P<name>[A-Za-z][\w .-]*?)\s*=\s*(?P<value>[^&#;\s\"']+)")
+_ITEM = re.compile(r"""(?P<name>[A-Za-z][\w.-]*)\\?["']?\s*[:=]\s*\\?["'](?P<value>[^"'\\]+)\\?["']""")
+"""A field of JSON, of Python or of YAML in quotes, also one in quotes that are escaped."""
+_JOINED = re.compile(r"-H(?=[A-Za-z])|--(?:[\w-]*-)?(?:headers?|user)=", re.IGNORECASE)
+_PAIR = re.compile(r"\s*(?P<name>[A-Za-z][\w-]*)\s*[:=]\s*(?P<value>[^\s{\[\"'].*?)\s*")
+"""A header in a variable: `name=value`, as for OpenTelemetry, or `Name: value`, a line each."""
+"""An option with a header in the same word, or with curl's `user:password`."""
+_HOLDS_HEADERS = re.compile(r"headers?\Z", re.IGNORECASE)
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.DOTALL)
 _HEADER = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*):\s*(?P<value>\S.*)", re.DOTALL)
 _HARMLESS_HEADERS = re.compile(
@@ -57,8 +64,12 @@ def secrets_in(env: Mapping[str, str], arguments: Sequence[str] = (), legs: Iter
     named = [*(_Named(name, value) for name, value in env.items()), *_options(arguments)]
     found = {secret for one in named if names_secret(one.name) for secret in _values(one)}
     found |= {secret for text in (*env.values(), *arguments) for secret in _inside(text)}
-    headers = (_HEADER.fullmatch(word) for word in _words(arguments))
-    found |= {secret for header in headers if header for secret in of_header(header["name"], header["value"])}
+    given = [word for argument in _words(arguments) for word in _header_texts(argument)]
+    headers = [header for text in given if (header := _HEADER.fullmatch(text))]
+    for name, value in env.items():
+        if _HOLDS_HEADERS.search(name):
+            headers += [*_ITEM.finditer(value), *filter(None, map(_PAIR.fullmatch, re.split(r"[,\n]", value)))]
+    found |= {secret for header in headers for secret in of_header(header["name"], header["value"])}
     public = {text for leg in legs for text in (leg.name, leg.provider, leg.model, leg.cloud, *leg.hosts)}
     return tuple(sorted(found - public))
 
@@ -105,6 +116,13 @@ def _words(arguments: Iterable[str]) -> Iterator[str]:
             yield from (a or b or c for a, b, c in re.findall(r"\"([^\"]*)\"|'([^']*)'|(\S+)", argument))
 
 
+def _header_texts(word: str) -> Iterator[str]:
+    """A word, and what is behind the option in it: `-HName: value`, `--header=Name: value`."""
+    yield word
+    if (joined := _JOINED.match(word)) is not None:
+        yield word[joined.end() :].strip("\"'")
+
+
 def _options(arguments: Sequence[str]) -> Iterator[_Named]:
     """What stands behind an option, or after its `=`; and `NAME=value`."""
     option = ""
@@ -124,10 +142,11 @@ def _inside(text: str) -> Iterator[str]:
     yield from credentials_in(text)
     for url in _URL.findall(text):
         yield from _user_info(url)
-    for field in _FIELD.finditer(text):
-        if names_secret(field["name"]) and not _is_plain(field["name"], field["value"]):
-            yield field["value"]
-            yield urllib.parse.unquote_plus(field["value"])
+    for field in (*_FIELD.finditer(text), *_ITEM.finditer(text)):
+        name, value = field["name"].strip(), field["value"]
+        if names_secret(name) and not _is_plain(name, value):
+            yield value
+            yield urllib.parse.unquote_plus(value)
 
 
 def _user_info(url: str) -> Iterator[str]:
