@@ -41,9 +41,9 @@ _FIELD = re.compile(r"(?:\A|[?&;\s\"'])(?P<name>[A-Za-z][\w .-]*?)\s*=\s*(?P<val
 _ITEM = re.compile(r"""(?P<name>[A-Za-z][\w.-]*)\\?["']?\s*[:=]\s*\\?["'](?P<value>[^"'\\]+)\\?["']""")
 """A field of JSON, of Python or of YAML in quotes, also one in quotes that are escaped."""
 _JOINED = re.compile(r"-H(?=[A-Za-z])|--(?:[\w-]*-)?(?:headers?|user)=", re.IGNORECASE)
+"""An option with a header in the same word, or with curl's `user:password`."""
 _PAIR = re.compile(r"\s*(?P<name>[A-Za-z][\w-]*)\s*[:=]\s*(?P<value>[^\s{\[\"'].*?)\s*")
 """A header in a variable: `name=value`, as for OpenTelemetry, or `Name: value`, a line each."""
-"""An option with a header in the same word, or with curl's `user:password`."""
 _HOLDS_HEADERS = re.compile(r"headers?\Z", re.IGNORECASE)
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.DOTALL)
 _HEADER = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*):\s*(?P<value>\S.*)", re.DOTALL)
